@@ -1,0 +1,247 @@
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import {
+  ViewStore,
+  type CollectionShape,
+  type CollectionWrite,
+  type Condition,
+  type Page,
+  type StoredDocument,
+  type ViewQuery,
+} from '../../kernel/ports/view-store.js';
+import type { SqlUnit, SqlValue } from './writer-protocol.js';
+import type { Writer } from './writer.js';
+
+interface Row {
+  readonly key: string;
+  readonly position: number;
+  readonly doc: string | null;
+}
+
+const PREFIX = 'view:';
+
+/**
+ * One table of JSON documents per collection, with an expression index per declared index, and per array field a table
+ * of its elements that a trigger keeps.
+ */
+export class SqliteViewStore extends ViewStore {
+  private readonly statements = new Map<string, StatementSync>();
+  private readonly known = new Set<string>();
+  private readonly arrays = new Map<string, ReadonlySet<string>>();
+
+  constructor(
+    private readonly writer: Writer,
+    private readonly reader: DatabaseSync,
+  ) {
+    super();
+  }
+
+  override async prepare(collection: string, shape: CollectionShape): Promise<void> {
+    await this.writer.run(schemaOf(collection, shape).map((sql) => ({ sql, params: [[]] })));
+    this.known.add(collection);
+    this.arrays.set(collection, new Set(shape.arrays ?? []));
+  }
+
+  override async load(collection: string, keys: readonly string[]): Promise<readonly StoredDocument[]> {
+    if (keys.length === 0 || !this.exists(collection)) return [];
+    const sql = `SELECT key, position, doc FROM ${table(collection)} WHERE key IN (SELECT value FROM json_each(?))`;
+    return this.query(sql, [JSON.stringify(keys)]).map(toDocument);
+  }
+
+  override async write(writes: readonly CollectionWrite[]): Promise<void> {
+    const statements: SqlUnit['statements'][number][] = [];
+    for (const { collection, documents } of writes) {
+      if (documents.length === 0) continue;
+      if (!this.exists(collection)) await this.prepare(collection, { indexes: [] });
+      statements.push({
+        sql: `INSERT INTO ${table(collection)} (key, position, doc) VALUES (?, ?, ?)
+              ON CONFLICT (key) DO UPDATE SET position = excluded.position, doc = excluded.doc
+              WHERE excluded.position > position`,
+        params: documents.map(({ key, position, doc }) => [key, position, doc === null ? null : JSON.stringify(doc)]),
+      });
+    }
+    if (statements.length > 0) await this.writer.run(statements);
+  }
+
+  override async find(collection: string, query: ViewQuery): Promise<Page> {
+    if (!this.exists(collection)) return { documents: [] };
+    const { orderBy = [], descending = false, limit = 100, after } = query;
+    const direction = descending ? 'DESC' : 'ASC';
+    const order = [...orderBy.map(field), 'key'];
+    const filter = this.filter(collection, query.where);
+    if (after !== undefined) {
+      const values = readCursor(after, order.length);
+      filter.terms.push(seek(order, values, descending, filter.params));
+    }
+    const rows = this.query(
+      `SELECT key, position, doc${orderBy.map((name, index) => `, ${field(name)} AS o${index}`).join('')}
+       FROM ${table(collection)} WHERE ${filter.terms.join(' AND ')}
+       ORDER BY ${order.map((term) => `${term} ${direction}`).join(', ')} LIMIT ?`,
+      [...filter.params, limit + 1],
+    );
+    const documents = rows.slice(0, limit).map(toDocument);
+    const last = rows[limit - 1] as (Row & Record<string, SqlValue>) | undefined;
+    if (rows.length <= limit || !last) return { documents };
+    return { documents, next: writeCursor([...orderBy.map((_, index) => last[`o${index}`] ?? null), last.key]) };
+  }
+
+  override async count(collection: string, where?: ViewQuery['where']): Promise<number> {
+    if (!this.exists(collection)) return 0;
+    const { terms, params } = this.filter(collection, where);
+    const sql = `SELECT count(*) AS n FROM ${table(collection)} WHERE ${terms.join(' AND ')}`;
+    return (this.query(sql, params)[0] as unknown as { n: number }).n;
+  }
+
+  override async collections(): Promise<readonly string[]> {
+    const sql = "SELECT name AS key FROM sqlite_master WHERE type = 'table' AND substr(name, 1, 5) = ? ORDER BY name";
+    return this.query(sql, [PREFIX]).map(({ key }) => key.slice(PREFIX.length));
+  }
+
+  override async drop(collection: string): Promise<void> {
+    const elements = this.query(
+      "SELECT name AS key FROM sqlite_master WHERE type = 'table' AND substr(name, 1, ?) = ?",
+      [`elements:${collection}:`.length, `elements:${collection}:`],
+    );
+    this.known.delete(collection);
+    this.statements.clear();
+    await this.writer.run(
+      [table(collection), ...elements.map(({ key }) => quote(key))].map((name) => ({
+        sql: `DROP TABLE IF EXISTS ${name}`,
+        params: [[]],
+      })),
+    );
+  }
+
+  override async close(): Promise<void> {
+    await this.writer.close();
+  }
+
+  private exists(collection: string): boolean {
+    if (this.known.has(collection)) return true;
+    const sql = "SELECT name AS key FROM sqlite_master WHERE type = 'table' AND name = ?";
+    if (this.query(sql, [PREFIX + collection]).length === 0) return false;
+    this.known.add(collection);
+    return true;
+  }
+
+  private query(sql: string, params: readonly SqlValue[]): Row[] {
+    let statement = this.statements.get(sql);
+    if (!statement) {
+      statement = this.reader.prepare(sql);
+      this.statements.set(sql, statement);
+    }
+    return statement.all(...params) as unknown as Row[];
+  }
+
+  private filter(collection: string, where: ViewQuery['where'] = {}): { terms: string[]; params: SqlValue[] } {
+    const terms = ['doc IS NOT NULL'];
+    const params: SqlValue[] = [];
+    const arrays = this.arrays.get(collection);
+    for (const [name, condition] of Object.entries(where)) {
+      if (arrays?.has(name)) {
+        terms.push(`key IN (SELECT key FROM ${elements(collection, name)} WHERE value = ?)`);
+        params.push(condition as SqlValue);
+      } else {
+        addTerms(field(name), condition, terms, params);
+      }
+    }
+    return { terms, params };
+  }
+}
+
+function addTerms(term: string, condition: Condition, terms: string[], params: SqlValue[]): void {
+  if (condition === null) {
+    terms.push(`${term} IS NULL`);
+  } else if (typeof condition === 'object') {
+    if (condition.gte !== undefined) {
+      terms.push(`${term} >= ?`);
+      params.push(condition.gte);
+    }
+    if (condition.lt !== undefined) {
+      terms.push(`${term} < ?`);
+      params.push(condition.lt);
+    }
+  } else {
+    terms.push(`${term} = ?`);
+    params.push(typeof condition === 'boolean' ? Number(condition) : condition);
+  }
+}
+
+/** The rows behind the cursor in (order…, key). Nulls sort first, as SQLite and MongoDB both have it. */
+function seek(order: readonly string[], values: readonly SqlValue[], descending: boolean, params: SqlValue[]): string {
+  const alternatives = order.map((term, index) => {
+    const equal = order.slice(0, index).map((earlier, at) => {
+      params.push(values[at] ?? null);
+      return `${earlier} IS ?`;
+    });
+    const value = values[index] ?? null;
+    if (value === null) return [...equal, descending ? '0' : `${term} IS NOT NULL`].join(' AND ');
+    params.push(value);
+    const beyond = descending ? `(${term} < ? OR ${term} IS NULL)` : `${term} > ?`;
+    return [...equal, beyond].join(' AND ');
+  });
+  // The first field alone bounds the index range; the alternatives then settle ties.
+  const first = values[0] ?? null;
+  if (first === null || order.length === 1) return `(${alternatives.join(' OR ')})`;
+  params.push(first);
+  const bound = descending ? `(${order[0]} <= ? OR ${order[0]} IS NULL)` : `${order[0]} >= ?`;
+  return `(${alternatives.join(' OR ')}) AND ${bound}`;
+}
+
+function schemaOf(collection: string, { indexes, arrays = [] }: CollectionShape): string[] {
+  const name = table(collection);
+  const statements = [
+    `CREATE TABLE IF NOT EXISTS ${name} (key TEXT NOT NULL PRIMARY KEY, position INTEGER NOT NULL, doc TEXT) STRICT`,
+  ];
+  for (const { fields } of indexes) {
+    const index = quote(`index:${collection}:${fields.join('+')}`);
+    statements.push(`CREATE INDEX IF NOT EXISTS ${index} ON ${name} (${[...fields.map(field), 'key'].join(', ')})`);
+  }
+  for (const array of arrays) {
+    const list = elements(collection, array);
+    const path = text(`$.${JSON.stringify(array)}`);
+    const fill = `INSERT OR IGNORE INTO ${list} SELECT value, new.key FROM json_each(new.doc, ${path}) WHERE new.doc IS NOT NULL;`;
+    statements.push(
+      `CREATE TABLE IF NOT EXISTS ${list} (value TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY (value, key)) STRICT, WITHOUT ROWID`,
+      `CREATE INDEX IF NOT EXISTS ${quote(`elements-by-key:${collection}:${array}`)} ON ${list} (key)`,
+      `CREATE TRIGGER IF NOT EXISTS ${quote(`added:${collection}:${array}`)} AFTER INSERT ON ${name} BEGIN ${fill} END`,
+      `CREATE TRIGGER IF NOT EXISTS ${quote(`changed:${collection}:${array}`)} AFTER UPDATE OF doc ON ${name}
+       WHEN json_extract(old.doc, ${path}) IS NOT json_extract(new.doc, ${path})
+       BEGIN DELETE FROM ${list} WHERE key = new.key; ${fill} END`,
+    );
+  }
+  return statements;
+}
+
+function toDocument({ key, position, doc }: Row): StoredDocument {
+  return { key, position, doc: doc === null ? null : (JSON.parse(doc) as StoredDocument['doc']) };
+}
+
+function table(collection: string): string {
+  return quote(PREFIX + collection);
+}
+
+function elements(collection: string, array: string): string {
+  return quote(`elements:${collection}:${array}`);
+}
+
+function field(name: string): string {
+  return `json_extract(doc, ${text(`$.${JSON.stringify(name)}`)})`;
+}
+
+function quote(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+function text(value: string): string {
+  return `'${value.replaceAll("'", "''")}'`;
+}
+
+function writeCursor(values: readonly SqlValue[]): string {
+  return Buffer.from(JSON.stringify(values)).toString('base64url');
+}
+
+function readCursor(cursor: string, length: number): SqlValue[] {
+  const values: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString());
+  if (!Array.isArray(values) || values.length !== length) throw new RangeError('The cursor belongs to another query');
+  return values as SqlValue[];
+}

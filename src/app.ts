@@ -1,0 +1,129 @@
+import 'reflect-metadata';
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { AppModule } from './app.module.js';
+import { FilesBlobStore } from './adapters/files/files-blob-store.js';
+import { InProcessEventBus } from './adapters/memory/in-process-event-bus.js';
+import { SqliteStore } from './adapters/sqlite/sqlite-store.js';
+import type { WriterHooks } from './adapters/sqlite/writer.js';
+import { SystemClock } from './adapters/system/system-clock.js';
+import { SystemIds } from './adapters/system/system-ids.js';
+import { loadSigningKey } from './kernel/audit/signing-key.js';
+import { FailureFilter } from './kernel/http/failure.filter.js';
+import { configureHttp } from './kernel/http/http-server.js';
+import { Kernel } from './kernel/kernel.js';
+import { createLogger, NestLogger } from './kernel/logger.js';
+import { PresignedUrls } from './kernel/presigned-url.js';
+import type { Clock } from './kernel/ports/clock.js';
+import type { Ids } from './kernel/ports/ids.js';
+import { readSettings } from './kernel/settings.js';
+import { registerBlobRoutes } from './ledger/blob-routes.js';
+import { configureDocs } from './ledger/docs.js';
+import type { StepAgents } from './systems/hypershift/agents/step-agent.js';
+import { hypershift } from './systems/hypershift/hypershift.definition.js';
+import { HypershiftModule } from './systems/hypershift/hypershift.module.js';
+import { readHypershiftSettings } from './systems/hypershift/hypershift.settings.js';
+
+/** What tests and benchmarks put in the place of the usual. */
+export interface AppOverrides {
+  readonly clock?: Clock;
+  readonly ids?: Ids;
+  readonly logger?: Logger;
+  readonly hypershiftAgents?: StepAgents;
+  readonly writerHooks?: WriterHooks;
+}
+
+export interface App {
+  readonly nest: NestFastifyApplication;
+  readonly kernel: Kernel;
+  /** Where the server listens; throws before `listen`. */
+  readonly origin: () => string;
+  /** Starts to listen. @returns the origin. */
+  listen(): Promise<string>;
+  /** Answers what runs, stops what works, signs and closes. At most 10 s. */
+  close(): Promise<void>;
+}
+
+const systems = [hypershift];
+const MAX_PARAM_LENGTH = 2_048;
+
+/**
+ * Builds the service from its environment: the one place that chooses adapters.
+ *
+ * @throws InvalidSettings with one line that says what to correct.
+ */
+export async function createApp(env: NodeJS.ProcessEnv, overrides: AppOverrides = {}): Promise<App> {
+  const settings = readSettings(
+    env,
+    systems.map(({ name }) => name),
+  );
+  const logger = overrides.logger ?? createLogger(settings.logLevel);
+  const clock = overrides.clock ?? new SystemClock();
+  const ids = overrides.ids ?? new SystemIds();
+  const signingKey = loadSigningKey(settings.dataDir, settings.signingKey);
+  const store = await SqliteStore.open({
+    folder: settings.dataDir,
+    clock,
+    ...(overrides.writerHooks ? { hooks: overrides.writerHooks } : {}),
+  });
+  let listening: string | undefined;
+  const origin = (): string => {
+    if (listening === undefined) throw new Error('The server does not listen yet');
+    return listening;
+  };
+  const publicUrl = settings.publicUrl ?? `http://${settings.host}:${settings.port}`;
+  const urls = new PresignedUrls({ publicUrl, signingKey: signingKey.derive('presigned urls'), clock });
+  const blobs = new FilesBlobStore({
+    folder: join(settings.dataDir, 'blobs'),
+    publicUrl,
+    signingKey: signingKey.derive('presigned urls'),
+    clock,
+  });
+  const bus = new InProcessEventBus({ clock, logger });
+  const ports = { log: store.log, views: store.views, queue: store.queue, bus, blobs, clock, ids };
+  const kernel = new Kernel(settings, ports, systems, signingKey, logger);
+
+  const adapter = new FastifyAdapter({
+    logger: false,
+    bodyLimit: settings.bodyLimitBytes,
+    forceCloseConnections: 'idle',
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PARAM_LENGTH },
+    rewriteUrl: (request: { url?: string | undefined }) => kernel.dialects.rewrite(request.url ?? '/', settings.root),
+  });
+  const modules = [
+    HypershiftModule.forRoot({
+      settings: readHypershiftSettings(env, settings),
+      origin,
+      ...(overrides.hypershiftAgents ? { agents: overrides.hypershiftAgents } : {}),
+    }),
+  ];
+  const nest = await NestFactory.create<NestFastifyApplication>(AppModule.forRoot(kernel, modules), adapter, {
+    bodyParser: false,
+    abortOnError: false,
+    logger: new NestLogger(logger),
+  });
+  nest.useGlobalFilters(new FailureFilter(kernel.dialects, logger));
+  const fastify = adapter.getInstance();
+  await configureHttp(fastify as never, kernel);
+  await fastify.register(registerBlobRoutes as never, { store: blobs, urls } as never);
+  configureDocs(nest);
+
+  return {
+    nest,
+    kernel,
+    origin,
+    async listen() {
+      await nest.listen(settings.port, settings.host);
+      const { port } = nest.getHttpServer().address() as { port: number };
+      listening = `http://${settings.host.includes(':') ? `[${settings.host}]` : settings.host}:${port}`;
+      logger.info({ origin: listening, dataDir: settings.dataDir, roles: [...settings.roles] }, 'listening');
+      return listening;
+    },
+    async close() {
+      await nest.close();
+      await kernel.close();
+    },
+  };
+}

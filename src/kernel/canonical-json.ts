@@ -1,0 +1,18 @@
+/**
+ * JSON with the keys of every object in code-unit order and no white space: equal values give equal texts, and
+ * `canonicalJson(JSON.parse(text)) === text` for every text that it made. Fields that are undefined are left out.
+ *
+ * @throws TypeError for what JSON cannot hold (a bigint, a cycle by depth).
+ */
+export function canonicalJson(value: unknown): string {
+  if (value === null || typeof value !== 'object') return JSON.stringify(value) ?? 'null';
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
+  if (value instanceof Date) return JSON.stringify(value);
+  let text = '';
+  for (const key of Object.keys(value).sort()) {
+    const field = (value as Record<string, unknown>)[key];
+    if (field === undefined) continue;
+    text += `${text === '' ? '{' : ','}${JSON.stringify(key)}:${canonicalJson(field)}`;
+  }
+  return text === '' ? '{}' : `${text}}`;
+}

@@ -1,0 +1,134 @@
+import type { Logger } from 'pino';
+import { ledgerEvents } from '../../contracts/runledger/ledger.events.js';
+import { webhookEvents } from '../../contracts/webhook.events.js';
+import { Notary } from './audit/notary.js';
+import type { SigningKey } from './audit/signing-key.js';
+import { BusPublisher } from './bus-publisher.js';
+import { Cursors } from './cursors.js';
+import { EventCatalog } from './event-catalog.js';
+import { Dialects } from './http/dialect.js';
+import { Idempotency } from './http/idempotency.js';
+import { Metrics } from './metrics.js';
+import { parseAllowedCidrs } from './outbound/address-guard.js';
+import { OutboundClient } from './outbound/outbound-client.js';
+import type { BlobStore } from './ports/blob-store.js';
+import type { Clock } from './ports/clock.js';
+import type { EventBus } from './ports/event-bus.js';
+import type { EventLog } from './ports/event-log.js';
+import type { Ids } from './ports/ids.js';
+import type { ViewStore } from './ports/view-store.js';
+import type { WorkQueue } from './ports/work-queue.js';
+import { currentContext } from './request-context.js';
+import { Runtime } from './runtime.js';
+import type { Settings } from './settings.js';
+import { Streams } from './streams.js';
+import type { SystemDefinition } from './system.js';
+import { Freshness } from './views/freshness.js';
+import { Projector } from './views/projector.js';
+import { Views } from './views/views.js';
+import { WebhookSender } from './webhooks/sender.js';
+import { Dispatcher } from './work/dispatcher.js';
+import { openWorkView } from './work/open-work.view.js';
+import { WorkerPool } from './work/worker-pool.js';
+
+/** The adapters that one process runs on. */
+export interface Ports {
+  readonly log: EventLog;
+  readonly views: ViewStore;
+  readonly queue: WorkQueue;
+  readonly bus: EventBus;
+  readonly blobs: BlobStore;
+  readonly clock: Clock;
+  readonly ids: Ids;
+}
+
+/** Everything that the systems stand on, wired by hand: no part of it knows Nest. */
+export class Kernel {
+  readonly catalog = new EventCatalog();
+  readonly dialects = new Dialects();
+  readonly metrics = new Metrics();
+  readonly freshness = new Freshness();
+  readonly streams: Streams;
+  readonly views: Views;
+  readonly projector: Projector;
+  readonly workers: WorkerPool;
+  readonly dispatcher: Dispatcher;
+  readonly idempotency: Idempotency;
+  readonly outbound: OutboundClient;
+  readonly runtime: Runtime;
+
+  constructor(
+    readonly settings: Settings,
+    readonly ports: Ports,
+    readonly systems: readonly SystemDefinition[],
+    readonly signingKey: SigningKey,
+    readonly logger: Logger,
+  ) {
+    const { log, views, queue, bus, clock, ids } = ports;
+    const { catalog, metrics } = this;
+    catalog.register('runledger', ledgerEvents);
+    for (const system of systems) {
+      catalog.register(system.name, [...system.events, ...webhookEvents]);
+      this.dialects.register(system.dialect);
+    }
+    const rules = new Map(systems.map(({ work }) => [work.system, work]));
+    const openWork = openWorkView(rules);
+    this.streams = new Streams(log, catalog, clock, ids, metrics, (tenant, position) => {
+      this.freshness.wrote(tenant, position);
+      const { answer } = currentContext();
+      if (answer) answer.position = Math.max(answer.position ?? 0, position);
+    });
+    this.projector = new Projector(log, views, catalog, clock, logger);
+    for (const view of [openWork, ...systems.flatMap((system) => system.views)]) this.projector.register(view);
+    this.views = new Views(this.projector, views, this.freshness);
+    const cursors = new Cursors(views);
+    this.dispatcher = new Dispatcher(log, cursors, queue, this.views, catalog, clock, logger, rules, openWork);
+    this.workers = new WorkerPool(queue, clock, ids, metrics, logger, {
+      name: 'local',
+      concurrency: settings.workerConcurrency,
+    });
+    this.idempotency = new Idempotency(this.streams, ids, signingKey.derive('idempotency'));
+    this.outbound = new OutboundClient({ clock, allowed: parseAllowedCidrs(settings.webhookAllowCidrs) });
+    this.runtime = new Runtime(
+      {
+        projector: this.projector,
+        dispatcher: this.dispatcher,
+        workers: this.workers,
+        notary: new Notary(log, this.streams, signingKey, clock, logger),
+        publisher: new BusPublisher(log, bus, cursors, clock, logger),
+        sender: (endpoint) =>
+          new WebhookSender(log, cursors, this.streams, catalog, this.outbound, clock, metrics, logger, endpoint),
+      },
+      settings.roles,
+      logger,
+    );
+    this.observe();
+  }
+
+  /** Stops what runs, then closes the adapters. */
+  async close(): Promise<void> {
+    await this.runtime.stop();
+    await this.outbound.close();
+    const { log, views, queue, bus, blobs } = this.ports;
+    await bus.close();
+    await blobs.close();
+    await Promise.all([queue.close(), views.close(), log.close()]);
+  }
+
+  /** Figures that are read when somebody asks for the metrics. */
+  private observe(): void {
+    const { metrics } = this;
+    metrics.onCollect(async () => {
+      for (const view of await this.projector.status()) {
+        metrics.viewLag.set({ view: view.name }, Math.max(0, view.head - view.position));
+        metrics.viewStopped.set({ view: view.name }, view.state === 'stopped' ? 1 : 0);
+      }
+      metrics.queueDepth.reset();
+      for (const { kind, waiting, delayed, leased, dead } of await this.ports.queue.stats()) {
+        for (const [state, count] of Object.entries({ waiting, delayed, leased, dead })) {
+          metrics.queueDepth.set({ kind, state }, count);
+        }
+      }
+    });
+  }
+}

@@ -1,0 +1,100 @@
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import { InvalidSettings } from './errors.js';
+
+/** Names that other parts of the process read for themselves, and that must not stop the start. */
+const OURS = /^RUNLEDGER_/;
+
+const port = z.coerce.number().int().min(0).max(65_535);
+const text = z.string().min(1);
+
+const schema = z.object({
+  /** Where to listen. 0 takes a free port. */
+  PORT: port.default(3000),
+  RUNLEDGER_HOST: text.default('127.0.0.1'),
+  /** Everything that is stored lies below this folder. */
+  RUNLEDGER_DATA_DIR: text.default('./data'),
+  /** The URL under which clients reach the server, without a trailing slash. Default: `http://<host>:<port>`. */
+  RUNLEDGER_PUBLIC_URL: z.url({ protocol: /^https?$/ }).optional(),
+  /** One system that is also mounted at `/`, for clients that know no base path. */
+  RUNLEDGER_ROOT: text.optional(),
+  /** What this process does, separated by commas. */
+  RUNLEDGER_ROLES: text.default('api,projector,dispatcher,worker'),
+  RUNLEDGER_LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+  /** Ed25519 private key (PKCS #8, PEM or base64) for checkpoints. Default: a file in the data folder. */
+  RUNLEDGER_SIGNING_KEY: text.optional(),
+  /** Jobs that the workers of this process run at the same time. */
+  RUNLEDGER_WORKER_CONCURRENCY: z.coerce.number().int().min(1).max(1_000).default(64),
+  /** Largest request body in bytes, where a system sets no limit of its own. */
+  RUNLEDGER_BODY_LIMIT_BYTES: z.coerce.number().int().min(1_024).max(104_857_600).default(524_288),
+  /** Standard Webhooks secret(s), separated by blanks: webhooks configured by environment are signed with each. */
+  WEBHOOK_SECRET: text.optional(),
+  /** Networks that webhook endpoints set by API may reach although they are not public. */
+  WEBHOOK_ALLOW_CIDRS: text.optional(),
+});
+
+export const roles = ['api', 'projector', 'dispatcher', 'worker'] as const;
+export type Role = (typeof roles)[number];
+
+export interface Settings {
+  readonly host: string;
+  readonly port: number;
+  readonly dataDir: string;
+  readonly publicUrl: string | undefined;
+  readonly root: string | undefined;
+  readonly roles: ReadonlySet<Role>;
+  readonly logLevel: string;
+  readonly signingKey: string | undefined;
+  readonly workerConcurrency: number;
+  readonly bodyLimitBytes: number;
+  readonly webhookSecrets: readonly string[];
+  readonly webhookAllowCidrs: string | undefined;
+}
+
+/** An empty variable counts as unset, here and in every system's own settings. */
+export function withoutEmpty(env: NodeJS.ProcessEnv): Record<string, string> {
+  return Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => (entry[1] ?? '') !== ''));
+}
+
+/**
+ * Reads the settings of the service itself. Systems read their own variables in the same way.
+ *
+ * @param systems Names that `RUNLEDGER_ROOT` may have.
+ * @throws InvalidSettings with one line that names the variable, and never its value where it may be a secret.
+ */
+export function readSettings(env: NodeJS.ProcessEnv, systems: readonly string[]): Settings {
+  const given = withoutEmpty(env);
+  const unknown = Object.keys(given).filter((name) => OURS.test(name) && !(name in schema.shape));
+  if (unknown.length > 0) throw new InvalidSettings(`Unknown setting ${unknown.join(', ')}: see the README's table`);
+  const parsed = schema.safeParse(given);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw new InvalidSettings(`Setting ${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'invalid'}`);
+  }
+  const value = parsed.data;
+  if (value.RUNLEDGER_ROOT !== undefined && !systems.includes(value.RUNLEDGER_ROOT)) {
+    throw new InvalidSettings(`Setting RUNLEDGER_ROOT: one of ${systems.join(', ')}`);
+  }
+  return Object.freeze({
+    host: value.RUNLEDGER_HOST,
+    port: value.PORT,
+    dataDir: resolve(value.RUNLEDGER_DATA_DIR),
+    publicUrl: value.RUNLEDGER_PUBLIC_URL?.replace(/\/+$/, ''),
+    root: value.RUNLEDGER_ROOT,
+    roles: parseRoles(value.RUNLEDGER_ROLES),
+    logLevel: value.RUNLEDGER_LOG_LEVEL,
+    signingKey: value.RUNLEDGER_SIGNING_KEY,
+    workerConcurrency: value.RUNLEDGER_WORKER_CONCURRENCY,
+    bodyLimitBytes: value.RUNLEDGER_BODY_LIMIT_BYTES,
+    webhookSecrets: (value.WEBHOOK_SECRET ?? '').split(/\s+/).filter((secret) => secret !== ''),
+    webhookAllowCidrs: value.WEBHOOK_ALLOW_CIDRS,
+  });
+}
+
+function parseRoles(value: string): ReadonlySet<Role> {
+  const wanted = value.split(',').map((role) => role.trim());
+  const wrong = wanted.find((role) => !(roles as readonly string[]).includes(role));
+  if (wrong !== undefined)
+    throw new InvalidSettings(`Setting RUNLEDGER_ROLES: ${wrong} is none of ${roles.join(', ')}`);
+  return new Set(wanted as Role[]);
+}

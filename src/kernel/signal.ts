@@ -1,0 +1,24 @@
+/** Wakes everybody who waits. `next` is taken before the look at what one waits for, so that nothing is slept over. */
+export class Signal {
+  private pending = Promise.withResolvers<void>();
+
+  next(): Promise<void> {
+    return this.pending.promise;
+  }
+
+  fire(): void {
+    this.pending.resolve();
+    this.pending = Promise.withResolvers();
+  }
+}
+
+/** Runs pieces of work one after the other, in the order they were asked for. */
+export class Turns {
+  private last: Promise<unknown> = Promise.resolve();
+
+  take<Result>(work: () => Promise<Result>): Promise<Result> {
+    const turn = this.last.then(work, work);
+    this.last = turn.catch(() => undefined);
+    return turn;
+  }
+}

@@ -1,0 +1,223 @@
+import { LRUCache } from 'lru-cache';
+import { canonicalJson } from './canonical-json.js';
+import type { Decider } from './decider.js';
+import { Conflict, Unavailable } from './errors.js';
+import { systemOf, type DomainEvent, type EventCatalog, type EventMetadata } from './event-catalog.js';
+import { CHAIN_START, chainHash } from './hash-chain.js';
+import type { Metrics } from './metrics.js';
+import type { Clock } from './ports/clock.js';
+import type { Appended, EventLog, ExpectedRevision, Position, SealedEvent, StoredEvent } from './ports/event-log.js';
+import type { Ids } from './ports/ids.js';
+import { currentContext } from './request-context.js';
+
+/** An aggregate as it stands: its state, and where its stream and hash chain end. */
+interface Loaded {
+  readonly decider: unknown;
+  readonly state: unknown;
+  readonly revision: ExpectedRevision;
+  readonly hash: string;
+  /** Commands with an Idempotency-Key that this stream has accepted. */
+  readonly commandIds: ReadonlySet<string>;
+  readonly characters: number;
+}
+
+export interface Outcome<State, Event> {
+  readonly state: State;
+  /** What this command brought about; empty when it changed nothing. */
+  readonly events: readonly Event[];
+  /** Of the last event; undefined when nothing was appended. */
+  readonly position: Position | undefined;
+}
+
+/** How often a command is decided anew when others write to the same stream. */
+const MAX_ATTEMPTS = 50;
+/** How often the same append is sent again when its outcome is unknown. */
+const MAX_SENDS = 3;
+const PAGE = 1_000;
+const CACHED_STREAMS = 20_000;
+const CACHED_CHARACTERS = 64_000_000;
+
+/**
+ * Loads, decides, appends, and decides again after a conflict: the one place where the log is written.
+ *
+ * Commands on one stream take turns inside a process; between processes the exact revision decides. States are cached
+ * by stream, and forgotten as soon as the log says that they are stale.
+ */
+export class Streams {
+  private readonly cache = new LRUCache<string, Loaded>({
+    max: CACHED_STREAMS,
+    maxSize: CACHED_CHARACTERS,
+    sizeCalculation: (loaded) => loaded.characters + 200,
+  });
+  private readonly turns = new Map<string, Promise<void>>();
+
+  constructor(
+    private readonly log: EventLog,
+    private readonly catalog: EventCatalog,
+    private readonly clock: Clock,
+    private readonly ids: Ids,
+    private readonly metrics: Metrics,
+    private readonly onAppended: (tenant: string, position: Position) => void,
+  ) {}
+
+  /**
+   * Carries out a command on one stream.
+   *
+   * @throws Refused as the decider says, InvalidEvent for an event outside of its contract, TooLarge,
+   *   Conflict when others won fifty times in a row, Unavailable when the log does not answer.
+   */
+  async transact<State, Command, Event extends DomainEvent>(
+    decider: Decider<State, Command, Event>,
+    stream: string,
+    command: Command,
+  ): Promise<Outcome<State, Event>> {
+    return this.inTurn(stream, async () => {
+      for (let attempt = 1; ; attempt++) {
+        const loaded = await this.load(decider, stream);
+        const state = loaded.state as State;
+        const { commandId } = currentContext();
+        if (commandId !== undefined && loaded.commandIds.has(commandId))
+          return { state, events: [], position: undefined };
+        const at = this.clock.iso();
+        const events = decider.decide(command, state, at);
+        if (events.length === 0) return { state, events, position: undefined };
+        try {
+          return await this.append(decider, stream, loaded, events, at);
+        } catch (error) {
+          this.cache.delete(stream);
+          if (!(error instanceof Conflict) || attempt >= MAX_ATTEMPTS) throw error;
+          this.metrics.conflicts.inc();
+        }
+      }
+    });
+  }
+
+  /** The state of an aggregate after everything this process has heard of. */
+  async read<State, Command, Event extends DomainEvent>(
+    decider: Decider<State, Command, Event>,
+    stream: string,
+  ): Promise<State> {
+    return (await this.load(decider, stream)).state as State;
+  }
+
+  private async append<State, Command, Event extends DomainEvent>(
+    decider: Decider<State, Command, Event>,
+    stream: string,
+    loaded: Loaded,
+    events: readonly Event[],
+    at: string,
+  ): Promise<Outcome<State, Event>> {
+    const sealed = this.seal(stream, loaded, events, at);
+    const appended = await this.send(stream, loaded.revision, sealed);
+    const state = events.reduce((before, event) => decider.evolve(before, event, at), loaded.state as State);
+    const { commandId } = currentContext();
+    this.cache.set(stream, {
+      decider,
+      state,
+      revision: appended.revision,
+      hash: sealed.at(-1)?.hash ?? loaded.hash,
+      commandIds: commandId === undefined ? loaded.commandIds : new Set([...loaded.commandIds, commandId]),
+      characters: sealed.reduce((sum, event) => sum + event.data.length, loaded.characters),
+    });
+    this.metrics.appended.inc({ system: systemOf(stream) }, events.length);
+    this.onAppended(tenantOf(events), appended.position);
+    return { state, events, position: appended.position };
+  }
+
+  /** Sends the same events again while nobody knows whether they are stored: their ids make that harmless. */
+  private async send(stream: string, expected: ExpectedRevision, sealed: readonly SealedEvent[]): Promise<Appended> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.log.append(stream, expected, sealed);
+      } catch (error) {
+        if (!(error instanceof Unavailable) || attempt >= MAX_SENDS) throw error;
+        await this.clock.sleep(20 * 2 ** attempt);
+      }
+    }
+  }
+
+  private seal(stream: string, loaded: Loaded, events: readonly DomainEvent[], at: string): SealedEvent[] {
+    const { correlationId, causationId, actor, traceparent, commandId } = currentContext();
+    const system = systemOf(stream);
+    let revision = loaded.revision === 'none' ? -1 : loaded.revision;
+    let previous = loaded.hash;
+    return events.map((event) => {
+      const schemaVersion = this.catalog.check(system, event);
+      const tenant = tenantOf([event]);
+      const metadata: { [Key in keyof EventMetadata]: EventMetadata[Key] | undefined } = {
+        at,
+        schemaVersion,
+        tenant,
+        correlationId,
+        causationId,
+        actor,
+        traceparent,
+        commandId,
+      };
+      const plain = {
+        id: this.ids.uuid(),
+        type: event.type,
+        data: canonicalJson(event.data),
+        metadata: canonicalJson(metadata),
+      };
+      revision += 1;
+      previous = chainHash(previous, stream, revision, plain);
+      return { ...plain, hash: previous };
+    });
+  }
+
+  private async load<State, Command, Event extends DomainEvent>(
+    decider: Decider<State, Command, Event>,
+    stream: string,
+  ): Promise<Loaded> {
+    const cached = this.cache.get(stream);
+    if (cached?.decider === decider) return cached;
+    let state = decider.initial;
+    let revision: ExpectedRevision = 'none';
+    let hash = CHAIN_START;
+    let characters = 0;
+    const commandIds = new Set<string>();
+    for await (const stored of this.history(stream, decider.lastEventOnly === true)) {
+      const recorded = this.catalog.read(stored);
+      state = decider.evolve(state, recorded.event as Event, recorded.at);
+      ({ revision, hash } = stored);
+      characters += stored.data.length;
+      if (recorded.metadata.commandId !== undefined) commandIds.add(recorded.metadata.commandId);
+    }
+    const loaded = { decider, state, revision, hash, commandIds, characters };
+    if (revision !== 'none') this.cache.set(stream, loaded);
+    return loaded;
+  }
+
+  private async *history(stream: string, lastOnly: boolean): AsyncGenerator<StoredEvent> {
+    if (lastOnly) {
+      yield* await this.log.readStream(stream, { backwards: true, limit: 1 });
+      return;
+    }
+    let from = 0;
+    for (;;) {
+      const page = await this.log.readStream(stream, { from, limit: PAGE });
+      yield* page;
+      if (page.length < PAGE) return;
+      from += PAGE;
+    }
+  }
+
+  private async inTurn<Result>(stream: string, work: () => Promise<Result>): Promise<Result> {
+    const before = this.turns.get(stream);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.turns.set(stream, promise);
+    try {
+      await before;
+      return await work();
+    } finally {
+      if (this.turns.get(stream) === promise) this.turns.delete(stream);
+      resolve();
+    }
+  }
+}
+
+function tenantOf(events: readonly DomainEvent[]): string {
+  const { tenant } = (events[0]?.data ?? {}) as { tenant?: unknown };
+  return typeof tenant === 'string' ? tenant : 'runledger';
+}

@@ -1,0 +1,163 @@
+import { LRUCache } from 'lru-cache';
+import { systemOf, type StoredReading } from '../event-catalog.js';
+import { START, type Position, type StoredEvent } from '../ports/event-log.js';
+import type { CollectionWrite, JsonObject, StoredDocument, ViewStore } from '../ports/view-store.js';
+import { CHECKPOINT_MARK, ORIGIN_MARK, SERVING_MARK, type AnyView } from './view.js';
+
+const CACHED_DOCUMENTS = 5_000;
+
+/** An event that a view could not fold, and why. */
+export interface Poison {
+  readonly position: Position;
+  readonly eventId: string;
+  readonly stream: string;
+  readonly error: string;
+}
+
+/** What a batch made of one collection: what to write, and how far it will be then. */
+export interface Folded {
+  readonly instance: ViewInstance;
+  readonly write: CollectionWrite;
+  readonly position: Position;
+}
+
+/** The kernel's own views look at the events of every system. */
+const EVERY_SYSTEM = 'runledger';
+
+/**
+ * One collection being folded: a view at one version, and how far it is.
+ *
+ * The documents it wrote last are kept in memory; it is the only writer of its collection, and `reset` forgets them
+ * whenever that may not hold.
+ */
+export class ViewInstance {
+  /** Everything up to here is in the store. */
+  position: Position = START;
+  /** Everything up to here is folded, though perhaps not written yet. */
+  folded: Position = START;
+  poison: Poison | undefined;
+  paused = false;
+  private readonly types: ReadonlySet<string>;
+  private readonly system: string;
+  private readonly cache = new LRUCache<string, StoredDocument>({ max: CACHED_DOCUMENTS });
+
+  constructor(
+    readonly view: AnyView,
+    readonly collection: string,
+    private readonly store: ViewStore,
+  ) {
+    this.types = new Set(view.types);
+    this.system = systemOf(view.name);
+  }
+
+  /** Makes the collection if need be, and goes on from its checkpoint. */
+  async open(): Promise<void> {
+    await this.store.prepare(this.collection, this.view);
+    await this.mark(ORIGIN_MARK, START);
+    await this.reset();
+  }
+
+  /** Forgets what is in memory and goes back to what the store holds. */
+  async reset(): Promise<void> {
+    this.cache.clear();
+    const [checkpoint] = await this.store.load(this.collection, [CHECKPOINT_MARK]);
+    this.position = checkpoint?.position ?? START;
+    this.folded = this.position;
+  }
+
+  async mark(mark: string, position: Position): Promise<void> {
+    await this.store.write([{ collection: this.collection, documents: [{ key: mark, position, doc: null }] }]);
+  }
+
+  /** Whether the collection still bears the mark that its state asks for. */
+  async bears(mark: typeof ORIGIN_MARK | typeof SERVING_MARK): Promise<boolean> {
+    return (await this.store.load(this.collection, [mark])).length > 0;
+  }
+
+  /** Folds a batch in memory, up to `end` or to the first event that cannot be folded. Write it, then `settle` it. */
+  async fold(readings: readonly StoredReading[], end: Position): Promise<Folded> {
+    const steps = this.steps(readings);
+    const known = await this.documents(new Set(steps.flatMap(({ keys }) => keys)));
+    const touched = new Map<string, StoredDocument>();
+    for (const { reading, keys } of steps) {
+      try {
+        for (const document of this.foldOne(reading, keys, known)) {
+          known.set(document.key, document);
+          touched.set(document.key, document);
+        }
+      } catch (error) {
+        this.poison = poisoned(reading, error);
+        break;
+      }
+    }
+    for (const document of touched.values()) this.cache.set(document.key, document);
+    // Positions are sparse, but one less than the poisonous event's still lies before it.
+    this.folded = this.poison ? this.poison.position - 1 : end;
+    const checkpoint: StoredDocument = { key: CHECKPOINT_MARK, position: this.folded, doc: null };
+    const write = { collection: this.collection, documents: [...touched.values(), checkpoint] };
+    return { instance: this, write, position: this.folded };
+  }
+
+  private wants({ position, stream, type }: StoredEvent): boolean {
+    if (position <= this.folded || !this.types.has(type)) return false;
+    return this.system === EVERY_SYSTEM || systemOf(stream) === this.system;
+  }
+
+  /** The events that matter, with the documents they touch, up to the first that cannot be read. */
+  private steps(readings: readonly StoredReading[]): { reading: StoredReading; keys: readonly string[] }[] {
+    const steps: { reading: StoredReading; keys: readonly string[] }[] = [];
+    for (const reading of readings) {
+      if (!this.wants(reading.stored)) continue;
+      try {
+        steps.push({ reading, keys: keysOf(this.view, reading) });
+      } catch (error) {
+        this.poison = poisoned(reading, error);
+        break;
+      }
+    }
+    return steps;
+  }
+
+  private foldOne(
+    reading: StoredReading,
+    keys: readonly string[],
+    known: ReadonlyMap<string, StoredDocument>,
+  ): StoredDocument[] {
+    const changed: StoredDocument[] = [];
+    for (const key of keys) {
+      const before = known.get(key);
+      if (before && before.position >= reading.position) continue;
+      const doc = (this.view.evolve(before?.doc ?? undefined, reading, key) ?? null) as JsonObject | null;
+      if (doc !== (before?.doc ?? null)) changed.push({ key, position: reading.position, doc });
+    }
+    return changed;
+  }
+
+  private async documents(keys: ReadonlySet<string>): Promise<Map<string, StoredDocument>> {
+    const found = new Map<string, StoredDocument>();
+    const missing: string[] = [];
+    for (const key of keys) {
+      const cached = this.cache.get(key);
+      if (cached) found.set(key, cached);
+      else missing.push(key);
+    }
+    if (missing.length > 0) {
+      for (const document of await this.store.load(this.collection, missing)) found.set(document.key, document);
+    }
+    return found;
+  }
+}
+
+function keysOf(view: AnyView, reading: StoredReading): readonly string[] {
+  const keys = view.keys(reading);
+  for (const key of keys) {
+    if (typeof key !== 'string' || key === '' || key.startsWith('$')) {
+      throw new TypeError(`${view.name} names the document ${JSON.stringify(key)}`);
+    }
+  }
+  return keys;
+}
+
+function poisoned({ position, id, stream }: StoredReading, error: unknown): Poison {
+  return { position, eventId: id, stream, error: error instanceof Error ? error.message : String(error) };
+}

@@ -1,0 +1,264 @@
+import { createHash } from 'node:crypto';
+import type { Logger } from 'pino';
+import type { WebhookEvent } from '../../../contracts/webhook.events.js';
+import type { Cursors } from '../cursors.js';
+import { Effect } from '../effect.js';
+import { systemOf, type EventCatalog, type StoredReading } from '../event-catalog.js';
+import type { Metrics } from '../metrics.js';
+import type { OutboundClient } from '../outbound/outbound-client.js';
+import type { Clock } from '../ports/clock.js';
+import { START, type EventLog, type Position, type StoredEvent } from '../ports/event-log.js';
+import { inContext } from '../request-context.js';
+import { Signal } from '../signal.js';
+import type { Streams } from '../streams.js';
+import { deliveryDecider } from './delivery.decider.js';
+import type { WebhookEndpoint, WebhookMessage } from './endpoint.js';
+import { signWebhook } from './signature.js';
+
+/** Deliveries to one endpoint at the same time. */
+const CONCURRENCY = 64;
+/** Deliveries kept in memory; the cursor waits while a receiver lags by more. */
+const MAX_PENDING = 20_000;
+
+interface Delivery {
+  readonly id: string;
+  readonly position: Position;
+  readonly message: WebhookMessage;
+  readonly eventId: string;
+  attempts: number;
+  /** Steady time before which no attempt is made. */
+  due: number;
+}
+
+interface Attempt {
+  readonly status: number | null;
+  readonly error: string | null;
+  readonly durationMs: number;
+}
+
+/**
+ * Sends what the log says to one endpoint: a cursor, lanes per run, and every attempt recorded as an event. After a
+ * restart the log tells which deliveries are over, which wait, and since when.
+ */
+export class WebhookSender {
+  private readonly effect: Effect;
+  private readonly pending = new Map<string, Delivery>();
+  private readonly lanes = new Map<string, Delivery[]>();
+  private readonly running = new Set<Promise<void>>();
+  private readonly stop = new AbortController();
+  private readonly freed = new Signal();
+  private readonly types: ReadonlySet<string>;
+  private inFlight = 0;
+  /** Until here deliveries may have been settled by a former process: nothing is sent before it has been read. */
+  private history: Position = START;
+  private sending = false;
+
+  constructor(
+    private readonly log: EventLog,
+    cursors: Cursors,
+    private readonly streams: Streams,
+    private readonly catalog: EventCatalog,
+    private readonly client: OutboundClient,
+    private readonly clock: Clock,
+    private readonly metrics: Metrics,
+    private readonly logger: Logger,
+    private readonly endpoint: WebhookEndpoint,
+  ) {
+    this.types = new Set(endpoint.types);
+    this.effect = new Effect(log, cursors, clock, logger, {
+      name: `webhook ${endpoint.id}`,
+      begin: async () => START,
+      handle: (batch) => this.take(batch),
+      settled: (read) => this.settledUpTo(read),
+    });
+  }
+
+  async start(): Promise<void> {
+    this.history = await this.log.head();
+    await this.effect.start();
+    if (this.effect.position >= this.history) this.beginSending();
+  }
+
+  /** Lets attempts that run finish, and ends. What waits is sent after the next start. */
+  async close(): Promise<void> {
+    this.stop.abort();
+    this.freed.fire();
+    await Promise.all(this.running);
+    await this.effect.close();
+  }
+
+  private async take(batch: readonly StoredEvent[]): Promise<void> {
+    for (const stored of batch) {
+      if (systemOf(stored.stream) !== this.endpoint.system) continue;
+      if (this.types.has(stored.type)) this.enqueue(this.catalog.read(stored));
+      else if (!this.sending && stored.type.startsWith('webhook.')) this.remember(this.catalog.read(stored));
+      if (!this.sending && stored.position >= this.history) this.beginSending();
+    }
+    if (!this.sending && (batch.at(-1)?.position ?? START) >= this.history) this.beginSending();
+    this.metrics.deliveriesPending.set({ endpoint: this.endpoint.id }, this.pending.size);
+    while (this.pending.size > MAX_PENDING && !this.stop.signal.aborted) await this.freed.next();
+  }
+
+  private settledUpTo(read: Position): Position {
+    let settled = read;
+    for (const { position } of this.pending.values()) settled = Math.min(settled, position - 1);
+    return settled;
+  }
+
+  private enqueue(recorded: StoredReading): void {
+    const id = deliveryId(this.endpoint.id, recorded.id);
+    const message = this.endpoint.message(recorded, id);
+    if (!message) return;
+    const delivery = { id, position: recorded.position, message, eventId: recorded.id, attempts: 0, due: 0 };
+    this.pending.set(id, delivery);
+    const lane = this.lanes.get(message.runId);
+    if (lane) {
+      lane.push(delivery);
+      return;
+    }
+    this.lanes.set(message.runId, [delivery]);
+    if (this.sending) this.runLane(message.runId);
+  }
+
+  /** What a former process has recorded of a delivery. */
+  private remember(recorded: StoredReading): void {
+    const event = recorded.event as WebhookEvent;
+    const delivery = this.pending.get(event.data.deliveryId);
+    if (!delivery || event.data.endpoint !== this.endpoint.id) return;
+    if (event.type === 'webhook.attempt_failed') {
+      delivery.attempts = event.data.attempts;
+      delivery.due = this.clock.steady() + Math.max(0, Date.parse(event.data.retryAt) - this.clock.now());
+      return;
+    }
+    this.forget(delivery);
+  }
+
+  private forget(delivery: Delivery): void {
+    this.pending.delete(delivery.id);
+    const lane = (this.lanes.get(delivery.message.runId) ?? []).filter(({ id }) => id !== delivery.id);
+    if (lane.length > 0) this.lanes.set(delivery.message.runId, lane);
+    else this.lanes.delete(delivery.message.runId);
+  }
+
+  private beginSending(): void {
+    if (this.sending) return;
+    this.sending = true;
+    for (const lane of this.lanes.keys()) this.runLane(lane);
+  }
+
+  private runLane(lane: string): void {
+    const run = this.sendLane(lane)
+      .catch((error: unknown) =>
+        this.logger.error({ err: error, endpoint: this.endpoint.id, lane }, 'a webhook lane broke'),
+      )
+      .finally(() => this.running.delete(run));
+    this.running.add(run);
+  }
+
+  private async sendLane(lane: string): Promise<void> {
+    const { signal } = this.stop;
+    for (;;) {
+      const delivery = this.lanes.get(lane)?.[0];
+      if (!delivery) break;
+      const waitMs = delivery.due - this.clock.steady();
+      if (waitMs > 0) await this.clock.sleep(waitMs, signal);
+      while (this.inFlight >= CONCURRENCY && !signal.aborted) await this.freed.next();
+      if (signal.aborted) return;
+      this.inFlight += 1;
+      try {
+        await this.attempt(delivery);
+      } finally {
+        this.inFlight -= 1;
+        this.freed.fire();
+      }
+    }
+    this.lanes.delete(lane);
+  }
+
+  private async attempt(delivery: Delivery): Promise<void> {
+    const attempt = await this.post(delivery);
+    delivery.attempts += 1;
+    const outcome = this.outcome(delivery, attempt);
+    this.metrics.deliveries.inc({ endpoint: this.endpoint.id, outcome: outcome.type.slice('webhook.'.length) });
+    await this.record(delivery, outcome);
+    if (outcome.type === 'webhook.attempt_failed') {
+      delivery.due = this.clock.steady() + (this.endpoint.schedule.pausesMs[delivery.attempts - 1] ?? 0);
+      return;
+    }
+    if (outcome.type === 'webhook.abandoned') {
+      this.logger.warn(
+        { endpoint: this.endpoint.id, delivery: delivery.id, attempts: delivery.attempts },
+        'webhook abandoned',
+      );
+    }
+    this.forget(delivery);
+  }
+
+  private async post({ id, message }: Delivery): Promise<Attempt> {
+    const { url, guarded, secrets, schedule } = this.endpoint;
+    const signed = secrets.length === 0 ? {} : signWebhook(id, this.clock.now(), message.body, secrets);
+    const started = this.clock.steady();
+    try {
+      const { status } = await this.client.post(url, {
+        headers: { ...message.headers, ...signed },
+        body: message.body,
+        timeoutMs: schedule.timeoutMs,
+        guarded,
+      });
+      const error = status >= 200 && status < 300 ? null : `the receiver answered ${status}`;
+      return { status, error, durationMs: this.clock.steady() - started };
+    } catch (error) {
+      const text = error instanceof Error ? error.message : String(error);
+      return { status: null, error: text, durationMs: this.clock.steady() - started };
+    }
+  }
+
+  private outcome({ id, message, attempts }: Delivery, { status, error, durationMs }: Attempt): WebhookEvent {
+    const { system, id: endpoint, schedule } = this.endpoint;
+    const { tenant, runId, event } = message;
+    const data = {
+      system,
+      tenant,
+      runId,
+      deliveryId: id,
+      endpoint,
+      event,
+      attempts,
+      status,
+      durationMs: Math.round(durationMs * 10) / 10,
+    };
+    if (error === null) return { type: 'webhook.delivered', data };
+    const pauseMs = schedule.pausesMs[attempts - 1];
+    if (pauseMs === undefined) return { type: 'webhook.abandoned', data: { ...data, error } };
+    const retryAt = new Date(this.clock.now() + pauseMs).toISOString();
+    return { type: 'webhook.attempt_failed', data: { ...data, error, retryAt } };
+  }
+
+  /** Tries until the log takes it: sending again because of a full disk would be worse. */
+  private async record(delivery: Delivery, outcome: WebhookEvent): Promise<void> {
+    const { system, id } = this.endpoint;
+    const stream = `${system}.webhook-${id}-${delivery.message.runId}`;
+    for (let pauseMs = 100; ; pauseMs = Math.min(pauseMs * 2, 5_000)) {
+      try {
+        await inContext({ correlationId: delivery.id, causationId: delivery.eventId }, () =>
+          this.streams.transact(deliveryDecider, stream, outcome),
+        );
+        return;
+      } catch (error) {
+        this.logger.warn(
+          { err: error, delivery: delivery.id },
+          'a webhook attempt could not be recorded, trying again',
+        );
+        if (this.stop.signal.aborted) return;
+        await this.clock.sleep(pauseMs, this.stop.signal);
+      }
+    }
+  }
+}
+
+/** A UUID that follows from endpoint and event: the same in every attempt, by whatever process. */
+export function deliveryId(endpoint: string, eventId: string): string {
+  const hex = createHash('sha256').update(`${endpoint}\n${eventId}`).digest('hex');
+  const variant = ((Number.parseInt(hex.charAt(16), 16) & 0x3) | 0x8).toString(16);
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+}

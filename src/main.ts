@@ -1,0 +1,31 @@
+import { createApp, type App } from './app.js';
+import { InvalidSettings } from './kernel/errors.js';
+
+/** With what runs, the stop takes at most this long; then the process ends, and the log knows where to go on. */
+const STOP_LIMIT_MS = 10_000;
+
+/** `runledger serve`: starts the service and stops it on SIGTERM or SIGINT. */
+export async function serve(): Promise<void> {
+  let app: App;
+  try {
+    app = await createApp(process.env);
+    await app.listen();
+  } catch (error) {
+    if (!(error instanceof InvalidSettings)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    process.exit(2);
+  }
+  const stop = (signal: string): void => {
+    app.kernel.logger.info({ signal }, 'stopping');
+    setTimeout(() => process.exit(1), STOP_LIMIT_MS).unref();
+    app.close().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        app.kernel.logger.error({ err: error }, 'the stop failed');
+        process.exit(1);
+      },
+    );
+  };
+  process.once('SIGTERM', stop);
+  process.once('SIGINT', stop);
+}

@@ -1,0 +1,76 @@
+import { runEvents, type RunEvent } from '../../../contracts/hypershift/run.events.js';
+import {
+  apiKeyEvents,
+  usageEvents,
+  workspaceEvents,
+  type UsageEvent,
+} from '../../../contracts/hypershift/workspace.events.js';
+import { apiKeyView } from '../../../projections/hypershift/api-key.view.js';
+import { auditLogView } from '../../../projections/hypershift/audit-log.view.js';
+import { lastDeployView } from '../../../projections/hypershift/last-deploy.view.js';
+import { runSummaryView } from '../../../projections/hypershift/run-summary.view.js';
+import { runView } from '../../../projections/hypershift/run.view.js';
+import { usageView } from '../../../projections/hypershift/usage.view.js';
+import { workspaceView } from '../../../projections/hypershift/workspace.view.js';
+import type { Recorded } from '../../kernel/event-catalog.js';
+import type { Job } from '../../kernel/ports/work-queue.js';
+import type { SystemDefinition } from '../../kernel/system.js';
+import type { WorkRules } from '../../kernel/work/executor.js';
+import { hypershiftDialect } from './hypershift.dialect.js';
+import { ReservedRunExecutor } from './runs/reserved-run.executor.js';
+
+const PIPELINE = 'hypershift.pipeline';
+
+/** Which events set a pipeline going, and which end it. Each trigger has a job of its own, named by its event. */
+const work: WorkRules = {
+  system: 'hypershift',
+  types: [
+    'usage.run_reserved',
+    'run.created',
+    'run.started',
+    'run.awaiting_approval',
+    'run.approved',
+    'run.rejected',
+    'run.blocked',
+    'run.completed',
+    'run.failed',
+  ],
+
+  opens(recorded) {
+    const { event, id } = recorded as Recorded<RunEvent>;
+    if (event.type !== 'run.started' && event.type !== 'run.approved') return [];
+    return [{ id, kind: PIPELINE, group: event.data.runId, payload: {} }] satisfies Job[];
+  },
+
+  expects(recorded) {
+    const { event, id } = recorded as Recorded<UsageEvent>;
+    if (event.type !== 'usage.run_reserved') return [];
+    return [{ id, kind: ReservedRunExecutor.kind, group: event.data.runId, payload: event.data }] satisfies Job[];
+  },
+
+  ends(recorded) {
+    const { event } = recorded as Recorded<RunEvent>;
+    switch (event.type) {
+      case 'run.created':
+      case 'run.awaiting_approval':
+      case 'run.rejected':
+      case 'run.blocked':
+      case 'run.completed':
+      case 'run.failed':
+        return event.data.runId;
+      default:
+        return undefined;
+    }
+  },
+
+  cancels: () => undefined,
+};
+
+/** What the kernel knows of HyperShift: an orchestrator of deploy pipelines. */
+export const hypershift: SystemDefinition = {
+  name: 'hypershift',
+  dialect: hypershiftDialect,
+  events: [...runEvents, ...workspaceEvents, ...usageEvents, ...apiKeyEvents],
+  views: [runView, runSummaryView, auditLogView, workspaceView, usageView, apiKeyView, lastDeployView],
+  work,
+};

@@ -1,0 +1,196 @@
+import type { FailedStep, RunEvent, RunRequest, StepName } from '../../../../contracts/hypershift/run.events.js';
+import { stepNames } from '../../../../contracts/hypershift/run.events.js';
+import type { Decider } from '../../../kernel/decider.js';
+import { Refused } from '../../../kernel/errors.js';
+
+export interface RunScope {
+  readonly system: 'hypershift';
+  readonly tenant: string;
+  readonly runId: string;
+}
+
+export type RunCommand =
+  | { readonly type: 'create'; readonly scope: RunScope; readonly number: number; readonly run: RunRequest }
+  | { readonly type: 'start' }
+  | { readonly type: 'approve' | 'reject'; readonly by: string }
+  | { readonly type: 'beginStep' }
+  | {
+      readonly type: 'completeStep';
+      readonly step: StepName;
+      readonly attempt: number;
+      readonly output: unknown;
+      /** The same worker goes on with the next step at once. */
+      readonly thenBegin: boolean;
+    }
+  | { readonly type: 'failStep'; readonly step: FailedStep; readonly attempt: number; readonly error: string }
+  | { readonly type: 'publish'; readonly attempt: number; readonly url: string }
+  | { readonly type: 'rollBack'; readonly by: string | null }
+  | { readonly type: 'giveFeedback'; readonly useful?: boolean; readonly deploySucceeded?: boolean };
+
+export type Outputs = Partial<Record<StepName, unknown>>;
+
+/** A run that exists. `index` is the step in hand, counted from 1; `attempt` is 0 before a worker has begun it. */
+interface Existing {
+  readonly scope: RunScope;
+  readonly run: RunRequest;
+  readonly startedAt: string | null;
+  readonly index: number;
+  readonly attempt: number;
+  readonly outputs: Outputs;
+  readonly deploymentUrl: string | null;
+  /** Whether it went through to the end. */
+  readonly completed: boolean;
+}
+
+export type RunState =
+  { readonly status: 'absent' } | ({ readonly status: 'pending' | 'running' | 'waiting' | 'over' } & Existing);
+
+const LAST = stepNames.length;
+const SENTINEL = stepNames.indexOf('sentinel') + 1;
+
+/** One deploy pipeline. HyperShift API, "Runs"; the state machine of its section on runs. */
+export const runDecider: Decider<RunState, RunCommand, RunEvent> = {
+  initial: { status: 'absent' },
+
+  decide(command, state, at) {
+    if (command.type === 'create') return state.status === 'absent' ? created(command) : [];
+    if (state.status === 'absent') throw new Refused('not_found', 'Run not found');
+    const { scope } = state;
+    switch (command.type) {
+      case 'start':
+        if (state.status !== 'pending') throw new Refused('conflict', 'Run is not pending');
+        return [{ type: 'run.started', data: { ...scope, by: state.run.createdBy } }];
+      case 'approve':
+        assertWaiting(state);
+        return [{ type: 'run.approved', data: { ...scope, by: command.by } }];
+      case 'reject':
+        assertWaiting(state);
+        return [{ type: 'run.rejected', data: { ...scope, by: command.by, durationMs: duration(state, at) } }];
+      case 'beginStep':
+        return state.status === 'running' ? [begun(state, state.index, state.attempt + 1)] : [];
+      case 'completeStep':
+        return holds(state, command.attempt, command.step) ? completed(state, command, at) : [];
+      case 'failStep': {
+        if (!holds(state, command.attempt)) return [];
+        const { error, step: failedStep } = command;
+        return [{ type: 'run.failed', data: { ...scope, error, failedStep, durationMs: duration(state, at) } }];
+      }
+      case 'publish':
+        if (!holds(state, command.attempt) || state.deploymentUrl !== null) return [];
+        return [{ type: 'deploy.published', data: { ...scope, url: command.url } }];
+      case 'rollBack':
+        return [{ type: 'rollback.executed', data: { ...scope, by: command.by } }];
+      case 'giveFeedback': {
+        const { useful, deploySucceeded } = command;
+        const given = {
+          ...(useful === undefined ? {} : { useful }),
+          ...(deploySucceeded === undefined ? {} : { deploySucceeded }),
+        };
+        return [{ type: 'feedback.recorded', data: { ...scope, ...given } }];
+      }
+    }
+  },
+
+  evolve(state, event, at) {
+    if (event.type === 'run.created') return begin(event);
+    if (state.status === 'absent') return state;
+    switch (event.type) {
+      case 'run.started':
+        return { ...state, status: 'running', startedAt: at, index: 1, attempt: 0 };
+      case 'step.started':
+        return { ...state, index: event.data.index, attempt: event.data.attempt };
+      case 'step.completed':
+        return {
+          ...state,
+          index: Math.min(event.data.index + 1, LAST),
+          attempt: 0,
+          outputs: { ...state.outputs, [event.data.step]: event.data.output },
+        };
+      case 'run.awaiting_approval':
+        return { ...state, status: 'waiting' };
+      case 'run.approved':
+        return { ...state, status: 'running' };
+      case 'deploy.published':
+        return { ...state, deploymentUrl: event.data.url };
+      case 'run.completed':
+        return { ...state, status: 'over', completed: true };
+      case 'run.rejected':
+      case 'run.blocked':
+      case 'run.failed':
+        return { ...state, status: 'over' };
+      case 'deploy.succeeded':
+      case 'rollback.executed':
+      case 'feedback.recorded':
+        return state;
+    }
+  },
+};
+
+function begin({ data }: Extract<RunEvent, { type: 'run.created' }>): RunState {
+  const { system, tenant, runId, number: _number, ...run } = data;
+  return {
+    status: 'pending',
+    scope: { system, tenant, runId },
+    run,
+    startedAt: null,
+    index: 0,
+    attempt: 0,
+    outputs: {},
+    deploymentUrl: null,
+    completed: false,
+  };
+}
+
+/** A run that repeats another starts at once. */
+function created({ scope, number, run }: Extract<RunCommand, { type: 'create' }>): RunEvent[] {
+  const event: RunEvent = { type: 'run.created', data: { ...scope, number, ...run } };
+  return run.replayOf === null ? [event] : [event, { type: 'run.started', data: { ...scope, by: run.createdBy } }];
+}
+
+/** What follows from an accepted output: the next step, the gate, a veto, or the end. */
+function completed(state: Existing, report: Extract<RunCommand, { type: 'completeStep' }>, at: string): RunEvent[] {
+  const { step, output, thenBegin } = report;
+  const { scope, index, deploymentUrl } = state;
+  const done: RunEvent = { type: 'step.completed', data: { ...scope, step, index, output } };
+  const durationMs = duration(state, at);
+  if (step === 'sentinel' && vetoes(output)) {
+    const findings = countFindings(output);
+    return [done, { type: 'run.blocked', data: { ...scope, reason: 'sentinel_veto', findings, durationMs } }];
+  }
+  // HyperShift API, "Approve run": the veto comes first, then the gate.
+  if (index === SENTINEL && state.run.requireApproval) return [done, { type: 'run.awaiting_approval', data: scope }];
+  if (index < LAST) return thenBegin ? [done, begun(state, index + 1, 1)] : [done];
+  const end: RunEvent[] = [done, { type: 'run.completed', data: { ...scope, deploymentUrl, durationMs } }];
+  if (deploymentUrl !== null) end.push({ type: 'deploy.succeeded', data: { ...scope, deploymentUrl } });
+  return end;
+}
+
+function begun(state: Existing, index: number, attempt: number): RunEvent {
+  const step = stepNames[index - 1];
+  if (!step) throw new RangeError(`A pipeline has no step ${index}`);
+  return { type: 'step.started', data: { ...state.scope, step, index, attempt } };
+}
+
+/** Whether a report comes from the attempt that has the step in hand: an earlier one was given up. */
+function holds(state: Exclude<RunState, { status: 'absent' }>, attempt: number, step?: StepName): boolean {
+  const inHand = state.status === 'running' && state.attempt === attempt && attempt > 0;
+  return inHand && (step === undefined || stepNames[state.index - 1] === step);
+}
+
+function assertWaiting(state: Exclude<RunState, { status: 'absent' }>): void {
+  if (state.status !== 'waiting') throw new Refused('conflict', 'Run is not awaiting approval');
+}
+
+function vetoes(output: unknown): boolean {
+  return typeof output === 'object' && output !== null && (output as { veto?: unknown }).veto === true;
+}
+
+function countFindings(output: unknown): number {
+  const { findings } = output as { findings?: unknown };
+  return Array.isArray(findings) ? findings.length : 0;
+}
+
+/** From the start to now in whole ms, never negative however the clock was set meanwhile. */
+function duration({ startedAt }: Existing, at: string): number {
+  return startedAt === null ? 0 : Math.max(0, Date.parse(at) - Date.parse(startedAt));
+}

@@ -1,0 +1,140 @@
+import { Body, Get, HttpCode, Param, Post, Query, Req } from '@nestjs/common';
+import { CommandBus, QueryBus } from '@nestjs/cqrs';
+import {
+  ApiAcceptedResponse,
+  ApiBody,
+  ApiCreatedResponse,
+  ApiOkResponse,
+  ApiOperation,
+  ApiQuery,
+} from '@nestjs/swagger';
+import type { FastifyRequest } from 'fastify';
+import { currentContext } from '../../../kernel/request-context.js';
+import { Callers, tenantFilter } from '../callers.js';
+import { HypershiftController, WorkspaceHeaders } from '../hypershift.controller.js';
+import { ChangeRun, CreateRun, ReplayRun } from './run.commands.js';
+import type { RunCommand } from './run.decider.js';
+import { GetRun, GetRunLogs, ListRuns } from './run.queries.js';
+import * as dto from './runs.dto.js';
+
+const UNKNOWN = 'unknown';
+
+@HypershiftController('runs')
+@WorkspaceHeaders()
+export class RunsController {
+  constructor(
+    private readonly commands: CommandBus,
+    private readonly queries: QueryBus,
+    private readonly callers: Callers,
+  ) {}
+
+  @Post()
+  @ApiOperation({ summary: 'Create a run; nothing runs until it is started' })
+  @ApiBody({ type: dto.CreateRunDto })
+  @ApiCreatedResponse({ type: dto.RunIdBody })
+  async create(@Req() request: FastifyRequest, @Body() body: unknown): Promise<dto.RunIdBody> {
+    const { tenant } = await this.callers.of(request);
+    const { runId } = await this.commands.execute(new CreateRun(tenant, dto.readRunRequest(body, actor())));
+    return { run_id: runId };
+  }
+
+  @Get()
+  @ApiOperation({ summary: "List the workspace's runs, newest first" })
+  @ApiQuery({ name: 'tag', required: false })
+  @ApiQuery({ name: 'workspace_id', required: false })
+  @ApiOkResponse({ type: dto.RunListBody })
+  async list(@Req() request: FastifyRequest, @Query('tag') tag?: string): Promise<dto.RunListBody> {
+    const { tenant } = await this.callers.of(request);
+    const runs = await this.queries.execute(new ListRuns(tenant, typeof tag === 'string' ? tag : undefined));
+    return { runs: runs.map(dto.toRunSummary) };
+  }
+
+  @Get(':runId')
+  @ApiOkResponse({ type: dto.RunBody })
+  async get(@Req() request: FastifyRequest, @Param('runId') runId: string): Promise<dto.RunBody> {
+    const caller = await this.callers.of(request);
+    return dto.toRun(await this.queries.execute(new GetRun(runId, tenantFilter(caller))));
+  }
+
+  @Post(':runId/start')
+  @HttpCode(202)
+  @ApiOperation({ summary: 'Start the pipeline of a pending run' })
+  @ApiAcceptedResponse({ type: dto.MessageBody })
+  async start(@Req() request: FastifyRequest, @Param('runId') runId: string): Promise<dto.MessageBody> {
+    await this.change(request, runId, { type: 'start' });
+    return { message: 'Run started' };
+  }
+
+  @Post(':runId/approve')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Let a run that waits at the gate be deployed' })
+  @ApiOkResponse({ type: dto.RunMessageBody })
+  async approve(@Req() request: FastifyRequest, @Param('runId') runId: string): Promise<dto.RunMessageBody> {
+    await this.change(request, runId, { type: 'approve', by: actor() ?? UNKNOWN });
+    return { message: 'Approved', run_id: runId };
+  }
+
+  @Post(':runId/reject')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Refuse the deployment of a run that waits at the gate' })
+  @ApiOkResponse({ type: dto.RunMessageBody })
+  async reject(@Req() request: FastifyRequest, @Param('runId') runId: string): Promise<dto.RunMessageBody> {
+    await this.change(request, runId, { type: 'reject', by: actor() ?? UNKNOWN });
+    return { message: 'Rejected', run_id: runId };
+  }
+
+  @Post(':runId/rollback')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Record a rollback in the audit log; no infrastructure changes' })
+  @ApiOkResponse({ type: dto.RollbackBody })
+  async rollBack(@Req() request: FastifyRequest, @Param('runId') runId: string): Promise<dto.RollbackBody> {
+    await this.change(request, runId, { type: 'rollBack', by: actor() });
+    return { message: 'Rollback recorded (mock)', audit_recorded: true };
+  }
+
+  @Post(':runId/replay')
+  @ApiOperation({ summary: 'Create a run from the same intent, and start it' })
+  @ApiCreatedResponse({ type: dto.RunIdBody })
+  async replay(@Req() request: FastifyRequest, @Param('runId') original: string): Promise<dto.RunIdBody> {
+    const tenant = tenantFilter(await this.callers.of(request));
+    const { runId } = await this.commands.execute(new ReplayRun(original, tenant, actor()));
+    return { run_id: runId };
+  }
+
+  @Post(':runId/feedback')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Say how the run went' })
+  @ApiBody({ type: dto.FeedbackDto })
+  @ApiOkResponse({ type: dto.RunMessageBody })
+  async feedback(
+    @Req() request: FastifyRequest,
+    @Param('runId') runId: string,
+    @Body() body: unknown,
+  ): Promise<dto.RunMessageBody> {
+    await this.change(request, runId, { type: 'giveFeedback', ...dto.readFeedback(body) });
+    return { message: 'Feedback recorded', run_id: runId };
+  }
+
+  @Get(':runId/logs')
+  @ApiOperation({ summary: "The run's audit log" })
+  @ApiOkResponse({ type: dto.RunLogsBody })
+  async logs(@Req() request: FastifyRequest, @Param('runId') runId: string): Promise<dto.RunLogsBody> {
+    const caller = await this.callers.of(request);
+    const entries = await this.queries.execute(new GetRunLogs(runId, tenantFilter(caller)));
+    return { run_id: runId, logs: entries.map(dto.toAuditEntry) };
+  }
+
+  private async change(
+    request: FastifyRequest,
+    runId: string,
+    command: Exclude<RunCommand, { type: 'create' }>,
+  ): Promise<void> {
+    const tenant = tenantFilter(await this.callers.of(request));
+    await this.commands.execute(new ChangeRun(runId, tenant, command));
+  }
+}
+
+/** HyperShift API: `X-User-Id`, or `X-Actor`. */
+function actor(): string | null {
+  return currentContext().actor ?? null;
+}
