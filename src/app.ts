@@ -106,7 +106,7 @@ export async function createApp(env: NodeJS.ProcessEnv, overrides: AppOverrides 
   });
   nest.useGlobalFilters(new FailureFilter(kernel.dialects, logger));
   const fastify = adapter.getInstance();
-  await configureHttp(fastify as never, kernel);
+  await configureHttp(fastify, kernel);
   await fastify.register(registerBlobRoutes as never, { store: blobs, urls } as never);
   configureDocs(nest);
 

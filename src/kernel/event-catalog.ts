@@ -1,6 +1,5 @@
 import type { EventDefinition } from '../../contracts/define-event.js';
 import { InvalidEvent, UnreadableEvent } from './errors.js';
-import type { JsonObject } from './ports/view-store.js';
 import type { Position, StoredEvent } from './ports/event-log.js';
 
 /** What deciders return and views fold: the newest shape of an event. */
@@ -32,6 +31,8 @@ export interface Recorded<Event extends DomainEvent = DomainEvent> {
   readonly at: string;
   /** Null when nobody was named. */
   readonly actor: string | null;
+  /** Shared by everything that followed from one request from outside. */
+  readonly correlationId: string;
 }
 
 /** The system that owns a stream: what stands before the first dot of its name. */
@@ -100,6 +101,9 @@ export class StoredReading implements Recorded {
   get actor(): string | null {
     return this.metadata.actor ?? null;
   }
+  get correlationId(): string {
+    return this.metadata.correlationId;
+  }
 
   get metadata(): EventMetadata {
     this.parsedMetadata ??= JSON.parse(this.stored.metadata) as EventMetadata;
@@ -128,6 +132,6 @@ export class StoredReading implements Recorded {
       data = upcast(data);
     }
     if (typeof data !== 'object' || data === null) throw new UnreadableEvent(`${place} holds no object`);
-    return { type, data: data as JsonObject };
+    return { type, data };
   }
 }

@@ -1,12 +1,19 @@
 /** Wakes everybody who waits. `next` is taken before the look at what one waits for, so that nothing is slept over. */
 export class Signal {
   private pending = Promise.withResolvers<void>();
+  private count = 0;
+
+  /** How often it has fired: tells whether something happened meanwhile. */
+  get fired(): number {
+    return this.count;
+  }
 
   next(): Promise<void> {
     return this.pending.promise;
   }
 
   fire(): void {
+    this.count += 1;
     this.pending.resolve();
     this.pending = Promise.withResolvers();
   }

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { canonicalJson } from './canonical-json.js';
 import type { Decider } from './decider.js';
-import { Conflict, Unavailable } from './errors.js';
+import { Conflict, Refused, Unavailable } from './errors.js';
 import { systemOf, type DomainEvent, type EventCatalog, type EventMetadata } from './event-catalog.js';
 import { CHAIN_START, chainHash } from './hash-chain.js';
 import type { Metrics } from './metrics.js';
@@ -72,32 +72,37 @@ export class Streams {
     command: Command,
   ): Promise<Outcome<State, Event>> {
     return this.inTurn(stream, async () => {
+      let loaded = await this.load(decider, stream);
       for (let attempt = 1; ; attempt++) {
-        const loaded = await this.load(decider, stream);
-        const state = loaded.state as State;
-        const { commandId } = currentContext();
-        if (commandId !== undefined && loaded.commandIds.has(commandId))
-          return { state, events: [], position: undefined };
         const at = this.clock.iso();
-        const events = decider.decide(command, state, at);
-        if (events.length === 0) return { state, events, position: undefined };
-        try {
-          return await this.append(decider, stream, loaded, events, at);
-        } catch (error) {
-          this.cache.delete(stream);
-          if (!(error instanceof Conflict) || attempt >= MAX_ATTEMPTS) throw error;
-          this.metrics.conflicts.inc();
+        const { commandId } = currentContext();
+        const done = commandId !== undefined && loaded.commandIds.has(commandId);
+        const decision = done ? { events: [] } : decide(decider, command, loaded.state as State, at);
+        if (decision.events.length > 0) {
+          try {
+            return await this.append(decider, stream, loaded, decision.events, at);
+          } catch (error) {
+            this.cache.delete(stream);
+            if (!(error instanceof Conflict) || attempt >= MAX_ATTEMPTS) throw error;
+            this.metrics.conflicts.inc();
+            loaded = await this.load(decider, stream);
+            continue;
+          }
         }
+        // Nothing is to be appended, so nothing has proved the state to be the newest: look before it is answered.
+        const fresh = await this.refresh(decider, stream, loaded);
+        if (fresh === loaded) return settled(decision, loaded.state as State);
+        loaded = fresh;
       }
     });
   }
 
-  /** The state of an aggregate after everything this process has heard of. */
+  /** The state of an aggregate after everything that was appended to its stream before the call. */
   async read<State, Command, Event extends DomainEvent>(
     decider: Decider<State, Command, Event>,
     stream: string,
   ): Promise<State> {
-    return (await this.load(decider, stream)).state as State;
+    return (await this.refresh(decider, stream, await this.load(decider, stream))).state as State;
   }
 
   private async append<State, Command, Event extends DomainEvent>(
@@ -172,34 +177,51 @@ export class Streams {
   ): Promise<Loaded> {
     const cached = this.cache.get(stream);
     if (cached?.decider === decider) return cached;
-    let state = decider.initial;
-    let revision: ExpectedRevision = 'none';
-    let hash = CHAIN_START;
-    let characters = 0;
-    const commandIds = new Set<string>();
-    for await (const stored of this.history(stream, decider.lastEventOnly === true)) {
+    const nothing: Loaded = {
+      decider,
+      state: decider.initial,
+      revision: 'none',
+      hash: CHAIN_START,
+      commandIds: new Set(),
+      characters: 0,
+    };
+    return this.refresh(decider, stream, nothing);
+  }
+
+  /** What is known of a stream, brought up to its end. The same reference back means that nothing was missing. */
+  private async refresh<State, Command, Event extends DomainEvent>(
+    decider: Decider<State, Command, Event>,
+    stream: string,
+    known: Loaded,
+  ): Promise<Loaded> {
+    let { revision, hash, characters } = known;
+    let state = known.state as State;
+    const commandIds = new Set(known.commandIds);
+    for await (const stored of this.history(stream, known.revision, decider.lastEventOnly === true)) {
       const recorded = this.catalog.read(stored);
       state = decider.evolve(state, recorded.event as Event, recorded.at);
       ({ revision, hash } = stored);
       characters += stored.data.length;
       if (recorded.metadata.commandId !== undefined) commandIds.add(recorded.metadata.commandId);
     }
+    if (revision === known.revision) return known;
     const loaded = { decider, state, revision, hash, commandIds, characters };
-    if (revision !== 'none') this.cache.set(stream, loaded);
+    this.cache.set(stream, loaded);
     return loaded;
   }
 
-  private async *history(stream: string, lastOnly: boolean): AsyncGenerator<StoredEvent> {
+  /** The events after a revision; with `lastOnly` just the newest of them. */
+  private async *history(stream: string, after: ExpectedRevision, lastOnly: boolean): AsyncGenerator<StoredEvent> {
+    const first = after === 'none' ? 0 : after + 1;
     if (lastOnly) {
-      yield* await this.log.readStream(stream, { backwards: true, limit: 1 });
+      const [last] = await this.log.readStream(stream, { backwards: true, limit: 1 });
+      if (last && last.revision >= first) yield last;
       return;
     }
-    let from = 0;
-    for (;;) {
+    for (let from = first; ; from += PAGE) {
       const page = await this.log.readStream(stream, { from, limit: PAGE });
       yield* page;
       if (page.length < PAGE) return;
-      from += PAGE;
     }
   }
 
@@ -215,6 +237,31 @@ export class Streams {
       resolve();
     }
   }
+}
+
+interface Decision<Event> {
+  readonly events: readonly Event[];
+  /** Why not, when the decider refused. */
+  readonly refused?: Refused;
+}
+
+function decide<State, Command, Event extends DomainEvent>(
+  decider: Decider<State, Command, Event>,
+  command: Command,
+  state: State,
+  at: string,
+): Decision<Event> {
+  try {
+    return { events: decider.decide(command, state, at) };
+  } catch (error) {
+    if (error instanceof Refused) return { events: [], refused: error };
+    throw error;
+  }
+}
+
+function settled<State, Event>({ refused }: Decision<Event>, state: State): Outcome<State, Event> {
+  if (refused) throw refused;
+  return { state, events: [], position: undefined };
 }
 
 function tenantOf(events: readonly DomainEvent[]): string {

@@ -48,7 +48,7 @@ export async function registerBlobRoutes(fastify: FastifyInstance, options: Blob
       const content = detachable(request.raw);
       try {
         const info = await store.put(key, content, put);
-        return reply.header('etag', etag(info)).send('');
+        return await reply.header('etag', etag(info)).send('');
       } catch (error) {
         request.raw.unpipe(content).resume(); // lets the client finish sending, and read the answer
         if (error instanceof TooLarge) return refuse(reply, 413, 'TOO_LARGE', error.message);

@@ -217,7 +217,7 @@ export class Projector {
       } catch (error) {
         this.logger.warn({ err: error }, 'views fell behind, catching up');
         await this.clock.sleep(RETRY_MS, signal);
-        await this.recover(this.live);
+        await this.recover([...this.live]);
       }
     }
   }
@@ -251,11 +251,10 @@ export class Projector {
   /** Reads on until the head of the log, or until the set of those that lag changes. */
   private async catchUpWith(lagging: readonly ViewInstance[]): Promise<void> {
     let writing: Promise<void> = Promise.resolve();
-    let changed = false;
-    void this.moreToBuild.next().then(() => (changed = true));
+    const rounds = this.moreToBuild.fired;
     let from = Math.min(...lagging.map(({ folded }) => folded));
     try {
-      while (!changed && !this.stop.signal.aborted) {
+      while (this.moreToBuild.fired === rounds && !this.stop.signal.aborted) {
         const batch = await this.log.readAll(from, { limit: BATCH });
         const folded = await this.fold(
           lagging.filter(({ poison }) => !poison),
@@ -335,9 +334,9 @@ export class Projector {
   }
 
   /** After a failure nobody knows what was written: everything goes back to what the store holds. */
-  private async recover(instances: Iterable<ViewInstance>): Promise<void> {
+  private async recover(instances: readonly ViewInstance[]): Promise<void> {
     try {
-      for (const instance of [...instances]) await this.sendBack(instance);
+      for (const instance of instances) await this.sendBack(instance);
     } catch (error) {
       this.logger.warn({ err: error }, 'the view store does not answer');
     }

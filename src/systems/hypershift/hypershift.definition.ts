@@ -37,15 +37,17 @@ const work: WorkRules = {
   ],
 
   opens(recorded) {
-    const { event, id } = recorded as Recorded<RunEvent>;
+    const { event, id, correlationId } = recorded as Recorded<RunEvent>;
     if (event.type !== 'run.started' && event.type !== 'run.approved') return [];
-    return [{ id, kind: PIPELINE, group: event.data.runId, payload: {} }] satisfies Job[];
+    return [{ id, kind: PIPELINE, group: event.data.runId, payload: { correlationId } }] satisfies Job[];
   },
 
   expects(recorded) {
-    const { event, id } = recorded as Recorded<UsageEvent>;
+    const { event, id, correlationId } = recorded as Recorded<UsageEvent>;
     if (event.type !== 'usage.run_reserved') return [];
-    return [{ id, kind: ReservedRunExecutor.kind, group: event.data.runId, payload: event.data }] satisfies Job[];
+    return [
+      { id, kind: ReservedRunExecutor.kind, group: event.data.runId, payload: { ...event.data, correlationId } },
+    ] satisfies Job[];
   },
 
   ends(recorded) {

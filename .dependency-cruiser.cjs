@@ -1,0 +1,88 @@
+/** Which folder may know which. Every rule says why. */
+module.exports = {
+  forbidden: [
+    {
+      name: 'no-cycles',
+      comment: 'Two modules that need each other are one module, or three.',
+      severity: 'error',
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
+    {
+      name: 'contracts-stand-alone',
+      comment: 'Subscribers and auditors read the contracts without the service: they know zod and each other.',
+      severity: 'error',
+      from: { path: '^contracts/', pathNot: '\\.spec\\.ts$' },
+      to: { pathNot: '^(contracts/|node_modules/zod/)' },
+    },
+    {
+      name: 'projections-take-types-of-the-kernel',
+      comment: 'A fold has no effects: of the service it knows types only.',
+      severity: 'error',
+      from: { path: '^projections/', pathNot: '\\.spec\\.ts$' },
+      to: { path: '^(src/|node_modules/)', dependencyTypesNot: ['type-only'] },
+    },
+    {
+      name: 'projections-know-contracts-and-kernel',
+      severity: 'error',
+      comment: 'Views belong to no Nest module and no adapter.',
+      from: { path: '^projections/', pathNot: '\\.spec\\.ts$' },
+      to: { path: '^src/', pathNot: '^src/kernel/' },
+    },
+    {
+      name: 'kernel-knows-no-system',
+      comment: 'The kernel serves every system that is or will be there.',
+      severity: 'error',
+      from: { path: '^src/kernel/' },
+      to: { path: '^(src/(systems|ledger|adapters|app)|projections/|contracts/(hypershift|deksdenflow|shifty|autopack|platform)/)', pathNot: '^src/adapters/.*\\.js$' },
+    },
+    {
+      name: 'systems-are-strangers',
+      comment: 'Systems share the kernel and nothing else.',
+      severity: 'error',
+      from: { path: '^src/systems/([^/]+)/' },
+      to: { path: '^src/systems/([^/]+)/', pathNot: '^src/systems/$1/' },
+    },
+    {
+      name: 'only-the-app-chooses-adapters',
+      comment: 'Nothing outside of the adapters knows which one is in use.',
+      severity: 'error',
+      from: { path: '^(src|contracts|projections)/', pathNot: '^src/(adapters/|app\\.ts$)|\\.spec\\.ts$' },
+      to: { path: '^src/adapters/' },
+    },
+    {
+      name: 'adapters-know-the-kernel',
+      comment: 'An adapter implements ports; what happens with them is none of its business.',
+      severity: 'error',
+      from: { path: '^src/adapters/', pathNot: '\\.spec\\.ts$' },
+      to: { path: '^(src/(systems|ledger|app)|contracts/|projections/)' },
+    },
+    {
+      name: 'deciders-are-pure',
+      comment: 'A decision depends on its command and its state: no Nest, no I/O, no clock.',
+      severity: 'error',
+      from: { path: '\\.decider\\.ts$' },
+      to: { path: '^node_modules/|^node:', dependencyTypesNot: ['type-only'] },
+    },
+    {
+      name: 'no-test-code-in-the-product',
+      comment: 'What ships does not lean on tests.',
+      severity: 'error',
+      from: { path: '^(src|contracts|projections)/', pathNot: '(\\.spec\\.ts|test-support\\.ts)$' },
+      to: { path: '^test/' },
+    },
+    {
+      name: 'declared-dependencies-only',
+      comment: 'What is imported by the product is in package.json, and not only for development.',
+      severity: 'error',
+      from: { path: '^(src|contracts|projections)/', pathNot: '(\\.spec\\.ts|test-support\\.ts)$' },
+      to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown', 'unknown'] },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsConfig: { fileName: 'tsconfig.json' },
+    tsPreCompilationDeps: true,
+    enhancedResolveOptions: { extensions: ['.ts', '.js'], conditionNames: ['import', 'require', 'node', 'default'] },
+  },
+};
