@@ -6,7 +6,8 @@
  */
 export function canonicalJson(value: unknown): string {
   if (value === null || typeof value !== 'object') return JSON.stringify(value) ?? 'null';
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
+  // `map` would pass over the holes of a sparse array; JSON has null there.
+  if (Array.isArray(value)) return `[${Array.from(value, canonicalJson).join(',')}]`;
   if (value instanceof Date) return JSON.stringify(value);
   let text = '';
   for (const key of Object.keys(value).sort()) {

@@ -12,9 +12,15 @@ export class Cursors {
 
   constructor(private readonly store: ViewStore) {}
 
-  /** @returns undefined when nothing is known of this effect. */
+  /** @returns undefined when nothing is known of this effect. @throws Unavailable */
   async load(name: string): Promise<Position | undefined> {
-    await (this.prepared ??= this.store.prepare(COLLECTION, { indexes: [] }));
+    this.prepared ??= this.store.prepare(COLLECTION, { indexes: [] });
+    try {
+      await this.prepared;
+    } catch (error) {
+      this.prepared = undefined;
+      throw error;
+    }
     const [document] = await this.store.load(COLLECTION, [name]);
     return document?.position;
   }

@@ -51,7 +51,12 @@ export class Effect {
   async close(): Promise<void> {
     this.stop.abort();
     await this.running;
-    await this.save();
+    try {
+      await this.save();
+    } catch (error) {
+      // The next start handles a little again; a stop that fails would keep others from stopping.
+      this.logger.warn({ err: error, effect: this.options.name }, 'the cursor could not be stored');
+    }
   }
 
   private async follow(): Promise<void> {

@@ -106,8 +106,7 @@ export class StoredReading implements Recorded {
   }
 
   get metadata(): EventMetadata {
-    this.parsedMetadata ??= JSON.parse(this.stored.metadata) as EventMetadata;
-    return this.parsedMetadata;
+    return (this.parsedMetadata ??= this.readObject('metadata', this.stored.metadata) as unknown as EventMetadata);
   }
 
   /** @throws UnreadableEvent for an undeclared type, a schema version newer than this code, or data of no object. */
@@ -116,10 +115,9 @@ export class StoredReading implements Recorded {
   }
 
   private parse(): DomainEvent {
-    const { stream, revision, type } = this.stored;
+    const { stream, type } = this.stored;
     const definition = this.catalog.definition(systemOf(stream), type);
-    const place = `${type} at revision ${revision} of ${stream}`;
-    if (!definition) throw new UnreadableEvent(`${place} is of a type this version does not know`);
+    if (!definition) throw new UnreadableEvent(`${this.place} is of a type this version does not know`);
     const { schemaVersion } = this.metadata;
     if (!(schemaVersion >= 1 && schemaVersion <= definition.version)) {
       throw new UnreadableEvent(
@@ -134,4 +132,8 @@ export class StoredReading implements Recorded {
     if (typeof data !== 'object' || data === null) throw new UnreadableEvent(`${place} holds no object`);
     return { type, data };
   }
+}
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -18,6 +18,8 @@ interface Row {
 }
 
 const PREFIX = 'view:';
+/** Stands for a missing field: before all numbers, and those before all texts, as MongoDB has it. */
+const NOTHING = Number.NEGATIVE_INFINITY;
 
 /**
  * One table of JSON documents per collection, with an expression index per declared index, and per array field a table
@@ -70,7 +72,11 @@ export class SqliteViewStore extends ViewStore {
     const filter = this.filter(collection, query.where);
     if (after !== undefined) {
       const values = readCursor(after, order.length);
-      filter.terms.push(seek(order, values, descending, filter.params));
+      const [behind, from] = descending ? ['<', '<='] : ['>', '>='];
+      filter.terms.push(`(${order.join(', ')}) ${behind} (${values.map(() => '?').join(', ')})`);
+      // Says nothing new, but this is the form in which an index over expressions is entered at the right place.
+      filter.terms.push(`${order[0]} ${from} ?`);
+      filter.params.push(...values, values[0] ?? NOTHING);
     }
     const rows = this.query(
       `SELECT key, position, doc${orderBy.map((name, index) => `, ${field(name)} AS o${index}`).join('')}
@@ -149,42 +155,17 @@ export class SqliteViewStore extends ViewStore {
 }
 
 function addTerms(term: string, condition: Condition, terms: string[], params: SqlValue[]): void {
-  if (condition === null) {
-    terms.push(`${term} IS NULL`);
-  } else if (typeof condition === 'object') {
-    if (condition.gte !== undefined) {
-      terms.push(`${term} >= ?`);
-      params.push(condition.gte);
-    }
-    if (condition.lt !== undefined) {
-      terms.push(`${term} < ?`);
-      params.push(condition.lt);
-    }
-  } else {
+  if (typeof condition !== 'object' || condition === null) {
     terms.push(`${term} = ?`);
-    params.push(typeof condition === 'boolean' ? Number(condition) : condition);
+    params.push(typeof condition === 'boolean' ? Number(condition) : (condition ?? NOTHING));
+    return;
   }
-}
-
-/** The rows behind the cursor in (order…, key). Nulls sort first, as SQLite and MongoDB both have it. */
-function seek(order: readonly string[], values: readonly SqlValue[], descending: boolean, params: SqlValue[]): string {
-  const alternatives = order.map((term, index) => {
-    const equal = order.slice(0, index).map((earlier, at) => {
-      params.push(values[at] ?? null);
-      return `${earlier} IS ?`;
-    });
-    const value = values[index] ?? null;
-    if (value === null) return [...equal, descending ? '0' : `${term} IS NOT NULL`].join(' AND ');
-    params.push(value);
-    const beyond = descending ? `(${term} < ? OR ${term} IS NULL)` : `${term} > ?`;
-    return [...equal, beyond].join(' AND ');
-  });
-  // The first field alone bounds the index range; the alternatives then settle ties.
-  const first = values[0] ?? null;
-  if (first === null || order.length === 1) return `(${alternatives.join(' OR ')})`;
-  params.push(first);
-  const bound = descending ? `(${order[0]} <= ? OR ${order[0]} IS NULL)` : `${order[0]} >= ?`;
-  return `(${alternatives.join(' OR ')}) AND ${bound}`;
+  // A missing field is in no range.
+  terms.push(condition.gte === undefined ? `${term} > ?` : `${term} >= ?`);
+  params.push(condition.gte ?? NOTHING);
+  if (condition.lt === undefined) return;
+  terms.push(`${term} < ?`);
+  params.push(condition.lt);
 }
 
 function schemaOf(collection: string, { indexes, arrays = [] }: CollectionShape): string[] {
@@ -224,8 +205,9 @@ function elements(collection: string, array: string): string {
   return quote(`elements:${collection}:${array}`);
 }
 
+/** A field's value, never null: rows can then be compared as a whole, and an index serves order and paging alike. */
 function field(name: string): string {
-  return `json_extract(doc, ${text(`$.${JSON.stringify(name)}`)})`;
+  return `ifnull(json_extract(doc, ${text(`$.${JSON.stringify(name)}`)}), -9e999)`;
 }
 
 function quote(name: string): string {
@@ -237,11 +219,11 @@ function text(value: string): string {
 }
 
 function writeCursor(values: readonly SqlValue[]): string {
-  return Buffer.from(JSON.stringify(values)).toString('base64url');
+  return Buffer.from(JSON.stringify(values)).toString('base64url'); // makes null of the missing
 }
 
 function readCursor(cursor: string, length: number): SqlValue[] {
   const values: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString());
   if (!Array.isArray(values) || values.length !== length) throw new RangeError('The cursor belongs to another query');
-  return values as SqlValue[];
+  return (values as SqlValue[]).map((value) => value ?? NOTHING);
 }
