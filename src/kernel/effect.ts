@@ -68,7 +68,7 @@ export class Effect {
           await this.options.handle(batch);
           this.read = batch.at(-1)?.position ?? this.read;
           pauseMs = MIN_RETRY_MS;
-          if (this.clock.steady() - this.savedAt >= SAVE_EVERY_MS) await this.save();
+          if (this.clock.steady() - this.savedAt >= SAVE_EVERY_MS) await this.trySave();
         }
       } catch (error) {
         this.logger.warn({ err: error, effect: this.options.name, position: this.read }, 'effect failed, trying again');

@@ -1,6 +1,7 @@
 import type { EventDefinition } from '../../contracts/define-event.js';
 import { InvalidEvent, UnreadableEvent } from './errors.js';
 import type { Position, StoredEvent } from './ports/event-log.js';
+import type { JsonObject } from './ports/view-store.js';
 
 /** What deciders return and views fold: the newest shape of an event. */
 export interface DomainEvent {
@@ -121,16 +122,41 @@ export class StoredReading implements Recorded {
     const { schemaVersion } = this.metadata;
     if (!(schemaVersion >= 1 && schemaVersion <= definition.version)) {
       throw new UnreadableEvent(
-        `${place} has schema version ${schemaVersion}; this version reads up to ${definition.version}`,
+        `${this.place} has schema version ${schemaVersion}; this version reads up to ${definition.version}`,
       );
     }
-    let data: unknown = JSON.parse(this.stored.data);
-    for (let version = schemaVersion; version < definition.version; version++) {
-      const upcast = definition.upcasts[version] as (data: unknown) => unknown;
-      data = upcast(data);
+    const stored = this.readObject('data', this.stored.data);
+    return { type, data: schemaVersion === definition.version ? stored : this.upcast(stored, definition) };
+  }
+
+  private upcast(stored: JsonObject, definition: EventDefinition): JsonObject {
+    let data: unknown = stored;
+    try {
+      for (let version = this.metadata.schemaVersion; version < definition.version; version++) {
+        const step = definition.upcasts[version] as (data: unknown) => unknown;
+        data = step(data);
+      }
+    } catch (cause) {
+      throw new UnreadableEvent(`${this.place} cannot be brought to version ${definition.version}`, { cause });
     }
-    if (typeof data !== 'object' || data === null) throw new UnreadableEvent(`${place} holds no object`);
-    return { type, data };
+    if (!isObject(data)) throw new UnreadableEvent(`${this.place} becomes no object in version ${definition.version}`);
+    return data;
+  }
+
+  private readObject(what: 'data' | 'metadata', text: string): JsonObject {
+    let value: unknown;
+    try {
+      value = JSON.parse(text);
+    } catch (cause) {
+      throw new UnreadableEvent(`The ${what} of ${this.place} is not JSON`, { cause });
+    }
+    if (!isObject(value)) throw new UnreadableEvent(`The ${what} of ${this.place} is no object`);
+    return value;
+  }
+
+  private get place(): string {
+    const { stream, revision, type } = this.stored;
+    return `${type} at revision ${revision} of ${stream}`;
   }
 }
 

@@ -107,6 +107,7 @@ export class WebhookSender {
 
   private enqueue(recorded: StoredReading): void {
     const id = deliveryId(this.endpoint.id, recorded.id);
+    if (this.pending.has(id)) return;
     const message = this.endpoint.message(recorded, id);
     if (!message) return;
     const delivery = { id, position: recorded.position, message, eventId: recorded.id, attempts: 0, due: 0 };
@@ -135,9 +136,11 @@ export class WebhookSender {
 
   private forget(delivery: Delivery): void {
     this.pending.delete(delivery.id);
-    const lane = (this.lanes.get(delivery.message.runId) ?? []).filter(({ id }) => id !== delivery.id);
-    if (lane.length > 0) this.lanes.set(delivery.message.runId, lane);
-    else this.lanes.delete(delivery.message.runId);
+    const { runId } = delivery.message;
+    const lane = (this.lanes.get(runId) ?? []).filter(({ id }) => id !== delivery.id);
+    // An empty lane that is being sent is removed by its own loop: two loops would send everything twice.
+    if (lane.length > 0 || this.sending) this.lanes.set(runId, lane);
+    else this.lanes.delete(runId);
   }
 
   private beginSending(): void {
