@@ -51,12 +51,7 @@ export class Effect {
   async close(): Promise<void> {
     this.stop.abort();
     await this.running;
-    try {
-      await this.save();
-    } catch (error) {
-      // The next start handles a little again; a stop that fails would keep others from stopping.
-      this.logger.warn({ err: error, effect: this.options.name }, 'the cursor could not be stored');
-    }
+    await this.trySave();
   }
 
   private async follow(): Promise<void> {
@@ -75,6 +70,15 @@ export class Effect {
         await this.clock.sleep(pauseMs, signal);
         pauseMs = Math.min(pauseMs * 2, MAX_RETRY_MS);
       }
+    }
+  }
+
+  /** A cursor that is not stored costs a repetition after the next start, and nothing before. */
+  private async trySave(): Promise<void> {
+    try {
+      await this.save();
+    } catch (error) {
+      this.logger.warn({ err: error, effect: this.options.name }, 'the cursor could not be stored');
     }
   }
 
