@@ -9,6 +9,7 @@ import type { Clock } from './ports/clock.js';
 import type { Appended, EventLog, ExpectedRevision, Position, SealedEvent, StoredEvent } from './ports/event-log.js';
 import type { Ids } from './ports/ids.js';
 import { currentContext } from './request-context.js';
+import { sealed } from './sealed-events.js';
 
 /** An aggregate as it stands: its state, and where its stream and hash chain end. */
 interface Loaded {
@@ -34,8 +35,15 @@ const MAX_ATTEMPTS = 50;
 /** How often the same append is sent again when its outcome is unknown. */
 const MAX_SENDS = 3;
 const PAGE = 1_000;
-const CACHED_STREAMS = 20_000;
-const CACHED_CHARACTERS = 64_000_000;
+
+/** How much is kept of what was loaded. */
+export interface CacheLimits {
+  readonly streams: number;
+  /** Of event data that the kept states were made from: a measure of their size. */
+  readonly characters: number;
+}
+
+const CACHE_LIMITS: CacheLimits = { streams: 20_000, characters: 64_000_000 };
 
 /**
  * Loads, decides, appends, and decides again after a conflict: the one place where the log is written.
@@ -44,11 +52,7 @@ const CACHED_CHARACTERS = 64_000_000;
  * by stream, and forgotten as soon as the log says that they are stale.
  */
 export class Streams {
-  private readonly cache = new LRUCache<string, Loaded>({
-    max: CACHED_STREAMS,
-    maxSize: CACHED_CHARACTERS,
-    sizeCalculation: (loaded) => loaded.characters + 200,
-  });
+  private readonly cache: LRUCache<string, Loaded>;
   private readonly turns = new Map<string, Promise<void>>();
 
   constructor(
@@ -58,7 +62,14 @@ export class Streams {
     private readonly ids: Ids,
     private readonly metrics: Metrics,
     private readonly onAppended: (tenant: string, position: Position) => void,
-  ) {}
+    limits: CacheLimits = CACHE_LIMITS,
+  ) {
+    this.cache = new LRUCache({
+      max: limits.streams,
+      maxSize: limits.characters,
+      sizeCalculation: (loaded) => loaded.characters + 200,
+    });
+  }
 
   /**
    * Carries out a command on one stream.
@@ -112,17 +123,20 @@ export class Streams {
     events: readonly Event[],
     at: string,
   ): Promise<Outcome<State, Event>> {
-    const sealed = this.seal(stream, loaded, events, at);
-    const appended = await this.send(stream, loaded.revision, sealed);
+    const batch = this.seal(stream, loaded, events, at);
+    const appended = await this.send(stream, loaded.revision, batch);
     const state = events.reduce((before, event) => decider.evolve(before, event, at), loaded.state as State);
     const { commandId } = currentContext();
     this.cache.set(stream, {
       decider,
       state,
       revision: appended.revision,
-      hash: sealed.at(-1)?.hash ?? loaded.hash,
+      hash: batch.at(-1)?.hash ?? loaded.hash,
       commandIds: commandId === undefined ? loaded.commandIds : new Set([...loaded.commandIds, commandId]),
-      characters: sealed.reduce((sum, event) => sum + event.data.length, loaded.characters),
+      characters: batch.reduce(
+        (sum, event) => sum + event.data.length,
+        decider.lastEventOnly === true ? 0 : loaded.characters,
+      ),
     });
     this.metrics.appended.inc({ system: systemOf(stream) }, events.length);
     this.onAppended(tenantOf(events), appended.position);
@@ -130,10 +144,10 @@ export class Streams {
   }
 
   /** Sends the same events again while nobody knows whether they are stored: their ids make that harmless. */
-  private async send(stream: string, expected: ExpectedRevision, sealed: readonly SealedEvent[]): Promise<Appended> {
+  private async send(stream: string, expected: ExpectedRevision, batch: readonly SealedEvent[]): Promise<Appended> {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.log.append(stream, expected, sealed);
+        return await this.log.append(stream, expected, batch);
       } catch (error) {
         if (!(error instanceof Unavailable) || attempt >= MAX_SENDS) throw error;
         await this.clock.sleep(20 * 2 ** attempt);
@@ -167,7 +181,7 @@ export class Streams {
       };
       revision += 1;
       previous = chainHash(previous, stream, revision, plain);
-      return { ...plain, hash: previous };
+      return sealed({ ...plain, hash: previous });
     });
   }
 
@@ -194,7 +208,8 @@ export class Streams {
     stream: string,
     known: Loaded,
   ): Promise<Loaded> {
-    let { revision, hash, characters } = known;
+    let { revision, hash } = known;
+    let characters = decider.lastEventOnly === true ? 0 : known.characters;
     let state = known.state as State;
     const commandIds = new Set(known.commandIds);
     for await (const stored of this.history(stream, known.revision, decider.lastEventOnly === true)) {

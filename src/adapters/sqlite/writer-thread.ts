@@ -23,7 +23,7 @@ const { path, schema } = workerData as { path: string; schema: string };
 
 const database = new DatabaseSync(path, { timeout: 5_000 });
 database.exec(
-  'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -65536;',
+  'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -32768;',
 );
 database.exec(schema);
 

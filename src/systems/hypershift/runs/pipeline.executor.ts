@@ -35,8 +35,7 @@ export class PipelineExecutor implements Executor {
 
   async execute({ job, signal }: JobContext): Promise<void> {
     const runId = job.group;
-    let state = await this.kernel.streams.read(runDecider, runStream(runId));
-    if (isRunning(state)) state = await this.begin(runId, state, signal);
+    let state = await this.enter(runId, signal);
     while (isRunning(state)) {
       const next = await this.runStep(runId, state, signal);
       if (next === 'overtaken') return;
@@ -56,6 +55,13 @@ export class PipelineExecutor implements Executor {
     if (!isRunning(begun.state)) return;
     const { attempt } = begun.state;
     await this.change(job.group, { type: 'failStep', step: stepOf(begun.state), attempt, error: `Given up: ${error}` });
+  }
+
+  /** The run as it stands, with its next step begun. */
+  private async enter(runId: string, signal: AbortSignal): Promise<RunState> {
+    if (this.options.stepDelayMs === 0) return (await this.change(runId, { type: 'beginStep' })).state;
+    const state = await this.kernel.streams.read(runDecider, runStream(runId));
+    return isRunning(state) ? this.begin(runId, state, signal) : state;
   }
 
   /** HyperShift pauses after steps 1 to 4, and once more before the fourth. */

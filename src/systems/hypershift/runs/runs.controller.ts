@@ -13,7 +13,7 @@ import { currentContext } from '../../../kernel/request-context.js';
 import { Callers, tenantFilter } from '../callers.js';
 import { HypershiftController, WorkspaceHeaders } from '../hypershift.controller.js';
 import { ChangeRun, CreateRun, ReplayRun } from './run.commands.js';
-import type { RunCommand } from './run.decider.js';
+import type { RunChange } from './run.decider.js';
 import { GetRun, GetRunLogs, ListRuns } from './run.queries.js';
 import * as dto from './runs.dto.js';
 
@@ -45,7 +45,9 @@ export class RunsController {
   @ApiOkResponse({ type: dto.RunListBody })
   async list(@Req() request: FastifyRequest, @Query('tag') tag?: string): Promise<dto.RunListBody> {
     const { tenant } = await this.callers.of(request);
-    const runs = await this.queries.execute(new ListRuns(tenant, typeof tag === 'string' ? tag : undefined));
+    const runs = await this.queries.execute(
+      new ListRuns(tenant, typeof tag === 'string' && tag !== '' ? tag : undefined),
+    );
     return { runs: runs.map(dto.toRunSummary) };
   }
 
@@ -111,7 +113,9 @@ export class RunsController {
     @Param('runId') runId: string,
     @Body() body: unknown,
   ): Promise<dto.RunMessageBody> {
-    await this.change(request, runId, { type: 'giveFeedback', ...dto.readFeedback(body) });
+    const caller = await this.callers.of(request);
+    const command = { type: 'giveFeedback', ...dto.readFeedback(body) } as const;
+    await this.commands.execute(new ChangeRun(runId, tenantFilter(caller), command));
     return { message: 'Feedback recorded', run_id: runId };
   }
 
@@ -124,11 +128,7 @@ export class RunsController {
     return { run_id: runId, logs: entries.map(dto.toAuditEntry) };
   }
 
-  private async change(
-    request: FastifyRequest,
-    runId: string,
-    command: Exclude<RunCommand, { type: 'create' }>,
-  ): Promise<void> {
+  private async change(request: FastifyRequest, runId: string, command: RunChange): Promise<void> {
     const tenant = tenantFilter(await this.callers.of(request));
     await this.commands.execute(new ChangeRun(runId, tenant, command));
   }
