@@ -13,6 +13,7 @@ import { SystemIds } from './adapters/system/system-ids.js';
 import { loadSigningKey } from './kernel/audit/signing-key.js';
 import { FailureFilter } from './kernel/http/failure.filter.js';
 import { configureHttp } from './kernel/http/http-server.js';
+import { decodable } from './kernel/http/url.js';
 import { Kernel } from './kernel/kernel.js';
 import { createLogger, NestLogger } from './kernel/logger.js';
 import { PresignedUrls } from './kernel/presigned-url.js';
@@ -47,7 +48,8 @@ export interface App {
 }
 
 const systems = [hypershift];
-const MAX_PARAM_LENGTH = 2_048;
+/** As long as Node lets a URL be: a longer id is an unknown id, and no error of its own. */
+const MAX_PARAM_LENGTH = 16_384;
 
 /**
  * Builds the service from its environment: the one place that chooses adapters.
@@ -90,7 +92,8 @@ export async function createApp(env: NodeJS.ProcessEnv, overrides: AppOverrides 
     bodyLimit: settings.bodyLimitBytes,
     forceCloseConnections: 'idle',
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PARAM_LENGTH },
-    rewriteUrl: (request: { url?: string | undefined }) => kernel.dialects.rewrite(request.url ?? '/', settings.root),
+    rewriteUrl: (request: { url?: string | undefined }) =>
+      kernel.dialects.rewrite(decodable(request.url ?? '/'), settings.root),
   });
   const modules = [
     HypershiftModule.forRoot({
@@ -124,6 +127,8 @@ export async function createApp(env: NodeJS.ProcessEnv, overrides: AppOverrides 
     async close() {
       await nest.close();
       await kernel.close();
+      // The ports end the writer; the lock on the folder and the reader are the store's own.
+      await store.close();
     },
   };
 }

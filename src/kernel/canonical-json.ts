@@ -2,7 +2,7 @@
  * JSON with the keys of every object in code-unit order and no white space: equal values give equal texts, and
  * `canonicalJson(JSON.parse(text)) === text` for every text that it made. Fields that are undefined are left out.
  *
- * @throws TypeError for what JSON cannot hold (a bigint, a cycle by depth).
+ * @throws TypeError for a bigint, RangeError for a cycle, and for what is nested too deep for the stack.
  */
 export function canonicalJson(value: unknown): string {
   if (value === null || typeof value !== 'object') return JSON.stringify(value) ?? 'null';

@@ -42,7 +42,7 @@ export class Effect {
   }
 
   async start(): Promise<void> {
-    this.saved = (await this.cursors.load(this.options.name)) ?? (await this.options.begin());
+    this.saved = (await this.storedCursor()) ?? (await this.options.begin());
     this.read = this.saved;
     this.running = this.follow();
   }
@@ -52,6 +52,16 @@ export class Effect {
     this.stop.abort();
     await this.running;
     await this.trySave();
+  }
+
+  /** A cursor past the end of the log would let events go by unseen until the log is as long: it counts as lost. */
+  private async storedCursor(): Promise<Position | undefined> {
+    const { name } = this.options;
+    const cursor = await this.cursors.load(name);
+    if (cursor === undefined || cursor <= (await this.log.head())) return cursor;
+    this.logger.error({ effect: name, cursor }, 'the cursor lies past the end of the log, beginning anew');
+    await this.cursors.forget();
+    return undefined;
   }
 
   private async follow(): Promise<void> {

@@ -36,6 +36,9 @@ export interface Recorded<Event extends DomainEvent = DomainEvent> {
   readonly correlationId: string;
 }
 
+/** What every event's metadata names as a text. */
+const METADATA = ['at', 'tenant', 'correlationId'] as const satisfies readonly (keyof EventMetadata)[];
+
 /** The system that owns a stream: what stands before the first dot of its name. */
 export function systemOf(stream: string): string {
   const dot = stream.indexOf('.');
@@ -72,6 +75,18 @@ export class EventCatalog {
   /** Wraps a stored event; its texts are parsed, and brought to the newest shape, when somebody looks. */
   read(stored: StoredEvent): StoredReading {
     return new StoredReading(stored, this);
+  }
+
+  /** Reads an event to act on it. @throws UnreadableEvent also for data and metadata of another shape than declared. */
+  readExactly(stored: StoredEvent): StoredReading {
+    const reading = this.read(stored);
+    const { event, metadata } = reading;
+    const parsed = this.definition(systemOf(stored.stream), event.type)?.data.safeParse(event.data);
+    const problem = parsed?.success
+      ? METADATA.find((field) => typeof metadata[field] !== 'string')
+      : parsed?.error.message;
+    if (problem === undefined) return reading;
+    throw new UnreadableEvent(`${event.type} at revision ${stored.revision} of ${stored.stream}: ${problem}`);
   }
 }
 

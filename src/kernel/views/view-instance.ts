@@ -46,6 +46,8 @@ export class ViewInstance {
   private readonly types: ReadonlySet<string>;
   private readonly system: string;
   private readonly cache = new LRUCache<string, StoredDocument>({ max: CACHED_DOCUMENTS });
+  /** Folded and not settled yet: the store may still hold what was before. */
+  private readonly unwritten = new Map<string, StoredDocument>();
 
   constructor(
     readonly view: AnyView,
@@ -70,9 +72,10 @@ export class ViewInstance {
 
   /** Forgets what is in memory and goes back to what the store holds. */
   async reset(): Promise<void> {
-    const [checkpoint] = await this.store.load(this.collection, [CHECKPOINT_MARK]);
+    const checkpoint = await this.checkpoint();
     this.cache.clear();
-    this.position = checkpoint?.position ?? START;
+    this.unwritten.clear();
+    this.position = checkpoint;
     this.folded = this.position;
     this.found = undefined;
     this.poison = undefined;
@@ -86,6 +89,12 @@ export class ViewInstance {
   /** Whether the collection still bears the mark that its state asks for. */
   async bears(mark: typeof ORIGIN_MARK | typeof SERVING_MARK): Promise<boolean> {
     return (await this.store.load(this.collection, [mark])).length > 0;
+  }
+
+  /** How far the store says that it is. */
+  async checkpoint(): Promise<Position> {
+    const [checkpoint] = await this.store.load(this.collection, [CHECKPOINT_MARK]);
+    return checkpoint?.position ?? START;
   }
 
   /** Stores how far it is. A batch's own write cannot: of one that fails, any part may have been stored. */
@@ -109,7 +118,10 @@ export class ViewInstance {
         break;
       }
     }
-    for (const document of touched.values()) this.cache.set(document.key, document);
+    for (const document of touched.values()) {
+      this.cache.set(document.key, document);
+      this.unwritten.set(document.key, document);
+    }
     // Positions are sparse, but one less than the poisonous event's still lies before it.
     this.folded = this.found ? this.found.position - 1 : end;
     // Of the batches before: the documents of this one may not all be stored when its checkpoint is.
@@ -119,7 +131,10 @@ export class ViewInstance {
   }
 
   /** The batch is in the store. */
-  settle({ position, poison }: Folded): void {
+  settle({ write, position, poison }: Folded): void {
+    for (const document of write.documents) {
+      if (this.unwritten.get(document.key) === document) this.unwritten.delete(document.key);
+    }
     this.position = position;
     this.poison = poison;
   }
@@ -163,7 +178,7 @@ export class ViewInstance {
     const found = new Map<string, StoredDocument>();
     const missing: string[] = [];
     for (const key of keys) {
-      const cached = this.cache.get(key);
+      const cached = this.unwritten.get(key) ?? this.cache.get(key);
       if (cached) found.set(key, cached);
       else missing.push(key);
     }
@@ -177,7 +192,8 @@ export class ViewInstance {
 function keysOf(view: AnyView, reading: StoredReading): readonly string[] {
   const keys = view.keys(reading);
   for (const key of keys) {
-    if (typeof key !== 'string' || key === '' || key.startsWith('$')) {
+    // A lone surrogate is stored as another character: the document would never be found again.
+    if (typeof key !== 'string' || key === '' || key.startsWith('$') || !key.isWellFormed()) {
       throw new TypeError(`${view.name} names the document ${JSON.stringify(key)}`);
     }
   }

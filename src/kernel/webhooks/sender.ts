@@ -3,11 +3,12 @@ import type { Logger } from 'pino';
 import type { WebhookEvent } from '../../../contracts/webhook.events.js';
 import type { Cursors } from '../cursors.js';
 import { Effect } from '../effect.js';
-import { systemOf, type EventCatalog, type StoredReading } from '../event-catalog.js';
+import { systemOf, type StoredReading } from '../event-catalog.js';
 import type { Metrics } from '../metrics.js';
 import type { OutboundClient } from '../outbound/outbound-client.js';
 import type { Clock } from '../ports/clock.js';
 import { START, type EventLog, type Position, type StoredEvent } from '../ports/event-log.js';
+import type { ReadableEvents } from '../readable-events.js';
 import { inContext } from '../request-context.js';
 import { Signal } from '../signal.js';
 import type { Streams } from '../streams.js';
@@ -57,7 +58,7 @@ export class WebhookSender {
     private readonly log: EventLog,
     cursors: Cursors,
     private readonly streams: Streams,
-    private readonly catalog: EventCatalog,
+    private readonly events: ReadableEvents,
     private readonly client: OutboundClient,
     private readonly clock: Clock,
     private readonly metrics: Metrics,
@@ -90,8 +91,8 @@ export class WebhookSender {
   private async take(batch: readonly StoredEvent[]): Promise<void> {
     for (const stored of batch) {
       if (systemOf(stored.stream) !== this.endpoint.system) continue;
-      if (this.types.has(stored.type)) this.enqueue(this.catalog.read(stored));
-      else if (!this.sending && stored.type.startsWith('webhook.')) this.remember(this.catalog.read(stored));
+      if (this.types.has(stored.type)) this.enqueue(stored);
+      else if (!this.sending && stored.type.startsWith('webhook.')) this.remember(stored);
       if (!this.sending && stored.position >= this.history) this.beginSending();
     }
     if (!this.sending && (batch.at(-1)?.position ?? START) >= this.history) this.beginSending();
@@ -105,9 +106,15 @@ export class WebhookSender {
     return settled;
   }
 
-  private enqueue(recorded: StoredReading): void {
-    const id = deliveryId(this.endpoint.id, recorded.id);
+  private read(stored: StoredEvent): StoredReading | undefined {
+    return this.events.read(stored, `webhook ${this.endpoint.id}`);
+  }
+
+  private enqueue(stored: StoredEvent): void {
+    const id = deliveryId(this.endpoint.id, stored.id);
     if (this.pending.has(id)) return;
+    const recorded = this.read(stored);
+    if (!recorded) return;
     const message = this.endpoint.message(recorded, id);
     if (!message) return;
     const delivery = { id, position: recorded.position, message, eventId: recorded.id, attempts: 0, due: 0 };
@@ -122,8 +129,9 @@ export class WebhookSender {
   }
 
   /** What a former process has recorded of a delivery. */
-  private remember(recorded: StoredReading): void {
-    const event = recorded.event as WebhookEvent;
+  private remember(stored: StoredEvent): void {
+    const event = this.read(stored)?.event as WebhookEvent | undefined;
+    if (!event) return;
     const delivery = this.pending.get(event.data.deliveryId);
     if (!delivery || event.data.endpoint !== this.endpoint.id) return;
     if (event.type === 'webhook.attempt_failed') {
