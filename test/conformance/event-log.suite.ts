@@ -18,7 +18,7 @@ import {
 import { sealedEvent, sealedEvents } from '../support/sealed-event.js';
 import { unique } from '../support/unique.js';
 
-/** A log that may hold, and go on getting, events of others. */
+/** A log that may hold events of others, as long as they write none while the suite runs. */
 export interface EventLogHarness {
   readonly log: EventLog;
   /** Closes the log and opens the same store again, as a restart would. */
@@ -49,15 +49,33 @@ export function describeEventLog(adapter: string, open: () => Promise<EventLogHa
       if (!newest) expect([await context.log.head(), await context.log.readAll(START)]).toEqual([START, []]);
     });
 
-    describe('append', () => describeAppend(context));
-    describe('a repeated append', () => describeRepeats(context));
-    describe('what no log may hold', () => describeRefusals(context));
-    describe('content', () => describeContent(context));
-    describe('readStream', () => describeReadStream(context));
-    describe('readAll and head', () => describeReadAll(context));
-    describe('subscribe', () => describeSubscribe(context));
-    describe('a restart', () => describeRestart(context));
-    describe('any sequence of appends', () => describeModel(context));
+    describe('append', () => {
+      describeAppend(context);
+    });
+    describe('a repeated append', () => {
+      describeRepeats(context);
+    });
+    describe('what no log may hold', () => {
+      describeRefusals(context);
+    });
+    describe('content', () => {
+      describeContent(context);
+    });
+    describe('readStream', () => {
+      describeReadStream(context);
+    });
+    describe('readAll and head', () => {
+      describeReadAll(context);
+    });
+    describe('subscribe', () => {
+      describeSubscribe(context);
+    });
+    describe('a restart', () => {
+      describeRestart(context);
+    });
+    describe('any sequence of appends', () => {
+      describeModel(context);
+    });
   });
 }
 
@@ -201,6 +219,21 @@ function describeRepeats(context: Context): void {
     expect(await log.append(stream, 1, second)).toEqual(two);
     expect(ids(await log.readStream(stream))).toEqual(ids([...first, ...second]));
     expect(ofStreams(await after(log, head), [stream])).toEqual([]);
+  });
+
+  it('reaches no subscriber a second time', async () => {
+    const { log } = context;
+    const stream = unique('repeat-live');
+    const head = await log.head();
+    const [events, last] = [sealedEvents(2), sealedEvent()];
+    const live = subscribedUntil(log, head, last.id);
+    await log.append(stream, 'none', events);
+    await log.append(stream, 'none', events);
+    await log.append(stream, 1, [last]);
+    await log.append(stream, 'none', events);
+    const stored = await log.readStream(stream);
+    expect(ofStreams(await live, [stream])).toEqual(stored);
+    expect(ofStreams(await subscribedUntil(log, head, last.id), [stream])).toEqual(stored);
   });
 
   it('is known again after more events have followed', async () => {
@@ -401,7 +434,7 @@ function describeReadStream(context: Context): void {
   });
 
   const rising = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
-  const falling = [...rising].reverse();
+  const falling = [...rising].toReversed();
 
   it.each([
     ['all, from the first', {}, rising],
@@ -527,7 +560,7 @@ function describeReadAll(context: Context): void {
         seen.push(...page);
       }
       const mine = ofStreams(seen, [stream]);
-      expect(mine).toEqual(ofStreams(all, [stream]).reverse());
+      expect(mine).toEqual(ofStreams(all, [stream]).toReversed());
     }
     const middle = all[3] as StoredEvent;
     expect(await log.readAll(middle.position, { backwards: true, limit: 2 })).toEqual([all[2], all[1]]);
@@ -778,6 +811,25 @@ function describeRestart(context: Context): void {
     expect(position).toBeGreaterThan(headBefore);
   });
 
+  it('leaves every place to read on from as it was', async () => {
+    const stream = unique('places');
+    const head = await context.log.head();
+    const { position } = await context.log.append(stream, 'none', sealedEvents(7));
+    const stored = await after(context.log, head);
+    context.log = await context.harness.reopen();
+    const { log } = context;
+    for (const size of [1, 3, 7]) {
+      expect(await after(log, head, size)).toEqual(stored);
+      expect(await subscribed(log, head, position, { batchSize: size })).toEqual(stored);
+    }
+    for (const [index, event] of stored.slice(1).entries()) {
+      expect(await log.readAll(event.position, { limit: 2 })).toEqual(stored.slice(index + 2, index + 4));
+      expect(await log.readAll(event.position, { limit: index + 1, backwards: true })).toEqual(
+        stored.slice(0, index + 1).toReversed(),
+      );
+    }
+  });
+
   it('lets running appends finish', async () => {
     const streams = Array.from({ length: 20 }, () => unique('running'));
     const running = Promise.all(streams.map((stream) => context.log.append(stream, 'none', sealedEvents(2))));
@@ -919,8 +971,10 @@ async function failureOf(attempt: Promise<unknown>): Promise<unknown> {
 async function after(log: EventLog, from: Position, limit = 1_000): Promise<StoredEvent[]> {
   const all: StoredEvent[] = [];
   for (;;) {
-    const page = await log.readAll(all.at(-1)?.position ?? from, { limit });
+    const last = all.at(-1)?.position ?? from;
+    const page = await log.readAll(last, { limit });
     expect(page.length).toBeLessThanOrEqual(limit);
+    expect(page[0]?.position ?? Infinity).toBeGreaterThan(last);
     if (page.length === 0) return all;
     all.push(...page);
   }

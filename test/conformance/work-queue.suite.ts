@@ -438,6 +438,15 @@ export function describeWorkQueue(adapter: string, open: () => Promise<WorkQueue
         expect(getEventListeners(stop.signal, 'abort')).toEqual([]);
       });
 
+      it('leaves nothing on the signal when it ends with a job', async () => {
+        const { signal } = new AbortController();
+        const waiting = take({ signal });
+        for (let count = 0; count < 5; count++) await queue.put([job({ kind: `${kind}.other` })]);
+        await queue.put([job()]);
+        await waiting;
+        expect(getEventListeners(signal, 'abort')).toEqual([]);
+      });
+
       it('does not begin when the signal has fired before', async () => {
         expect(await lease({ waitMs: LONG_MS, signal: AbortSignal.abort() })).toEqual([]);
       });

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { EventDefinition } from '../../contracts/define-event.js';
@@ -102,6 +103,15 @@ export class TestLedger {
     };
     const names = Array.from({ length: counters }, (_, number) => String(number));
     await Promise.all(names.map((counter) => streams.transact(add, counterStream(counter), counter)));
+  }
+
+  /** Changes the file behind the service's back, while nothing has it open. */
+  async alter(sql: string): Promise<void> {
+    await this.current.close();
+    const file = new DatabaseSync(join(this.folder, 'runledger.db'));
+    file.exec(sql);
+    file.close();
+    this.current = await SqliteStore.open({ folder: this.folder, clock: this.clock });
   }
 
   /** Closes the store and opens it again, as a restart does. */
