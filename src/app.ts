@@ -120,7 +120,7 @@ export async function createApp(env: NodeJS.ProcessEnv, overrides: AppOverrides 
     async listen() {
       await nest.listen(settings.port, settings.host);
       const { port } = nest.getHttpServer().address() as { port: number };
-      listening = `http://${settings.host.includes(':') ? `[${settings.host}]` : settings.host}:${port}`;
+      listening = `http://${reachable(settings.host)}:${port}`;
       logger.info({ origin: listening, dataDir: settings.dataDir, roles: [...settings.roles] }, 'listening');
       return listening;
     },
@@ -131,4 +131,11 @@ export async function createApp(env: NodeJS.ProcessEnv, overrides: AppOverrides 
       await store.close();
     },
   };
+}
+
+/** The host as it stands in a URL. One that listens everywhere is reached from here by the loopback. */
+function reachable(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1';
+  if (host === '::') return '[::1]';
+  return host.includes(':') ? `[${host}]` : host;
 }

@@ -1,7 +1,9 @@
-import type { EventCatalog } from '../../src/kernel/event-catalog.js';
+import { ledgerEvents } from '../../contracts/runledger/ledger.events.js';
+import { webhookEvents } from '../../contracts/webhook.events.js';
+import { EventCatalog, systemOf } from '../../src/kernel/event-catalog.js';
 import type { StoredEvent } from '../../src/kernel/ports/event-log.js';
+import type { SystemDefinition } from '../../src/kernel/system.js';
 import type { AnyView } from '../../src/kernel/views/view.js';
-import { systemOf } from '../../src/kernel/event-catalog.js';
 
 interface Folded {
   readonly position: number;
@@ -48,4 +50,12 @@ export class Fold {
 
 export function fold(view: AnyView, catalog: EventCatalog, events: readonly StoredEvent[]): Record<string, object> {
   return new Fold(view, catalog).take(events).docs;
+}
+
+/** What one system can read, and the service beside it. */
+export function catalogOfSystem({ name, events }: SystemDefinition): EventCatalog {
+  const catalog = new EventCatalog();
+  catalog.register('runledger', ledgerEvents);
+  catalog.register(name, [...events, ...webhookEvents]);
+  return catalog;
 }

@@ -17,7 +17,6 @@ export type Reply = 'hang' | { readonly status: number; readonly text?: string }
 /** A foreign server on loopback that keeps every request: an agent, or a receiver of webhooks. */
 export class RecordingServer {
   readonly requests: RecordedRequest[] = [];
-  private readonly hanging: ServerResponse[] = [];
 
   private constructor(
     private readonly server: Server,
@@ -43,9 +42,8 @@ export class RecordingServer {
   }
 
   private answer(response: ServerResponse, reply: Reply): void {
-    if (reply === 'hang') {
-      this.hanging.push(response);
-    } else if ('json' in reply) {
+    if (reply === 'hang') return;
+    if ('json' in reply) {
       response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(reply.json));
     } else {
       response.writeHead(reply.status).end(reply.text ?? '');

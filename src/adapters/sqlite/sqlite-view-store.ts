@@ -178,7 +178,7 @@ export class SqliteViewStore extends ViewStore {
 }
 
 function isGone(error: unknown): boolean {
-  return error instanceof Error && /^(SQLite: )?no such table/.test(error.message);
+  return /^(SQLite: )?no such table/.test((error as { message?: string }).message ?? '');
 }
 
 function addTerms(name: string, condition: Condition, terms: string[], params: SqlValue[]): void {

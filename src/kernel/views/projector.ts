@@ -125,9 +125,11 @@ export class Projector {
     return [...this.entries.values()].map((entry) => statusOf(entry, head));
   }
 
-  /** Whether every view answers and follows the log live. A stopped view answers, and is reported by `status`. */
+  /** Whether every view follows the log live. One that has stopped holds up nobody else: `status` reports it. */
   ready(): boolean {
-    return [...this.entries.values()].every(({ serving }) => serving && (this.live.has(serving) || serving.poison));
+    const settled = ({ serving, building }: Entry): boolean =>
+      serving ? this.live.has(serving) || serving.poison !== undefined : building?.poison !== undefined;
+    return [...this.entries.values()].every(settled);
   }
 
   /** Looks whether a view's serving collection is still there, and builds it again when it is not. */

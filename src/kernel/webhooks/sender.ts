@@ -10,7 +10,7 @@ import type { Clock } from '../ports/clock.js';
 import { START, type EventLog, type Position, type StoredEvent } from '../ports/event-log.js';
 import type { ReadableEvents } from '../readable-events.js';
 import { inContext } from '../request-context.js';
-import { Signal } from '../signal.js';
+import { Signal, Slots } from '../signal.js';
 import type { Streams } from '../streams.js';
 import { deliveryDecider } from './delivery.decider.js';
 import type { WebhookEndpoint, WebhookMessage } from './endpoint.js';
@@ -49,7 +49,7 @@ export class WebhookSender {
   private readonly stop = new AbortController();
   private readonly freed = new Signal();
   private readonly types: ReadonlySet<string>;
-  private inFlight = 0;
+  private readonly slots = new Slots(CONCURRENCY);
   /** Until here deliveries may have been settled by a former process: nothing is sent before it has been read. */
   private history: Position = START;
   private sending = false;
@@ -64,6 +64,7 @@ export class WebhookSender {
     private readonly metrics: Metrics,
     private readonly logger: Logger,
     private readonly endpoint: WebhookEndpoint,
+    private readonly maxPending = MAX_PENDING,
   ) {
     this.types = new Set(endpoint.types);
     this.effect = new Effect(log, cursors, clock, logger, {
@@ -96,8 +97,13 @@ export class WebhookSender {
       if (!this.sending && stored.position >= this.history) this.beginSending();
     }
     if (!this.sending && (batch.at(-1)?.position ?? START) >= this.history) this.beginSending();
+    this.tellPending();
+    // Before the history is read nothing is sent, so nothing would ever make room.
+    while (this.sending && this.pending.size > this.maxPending && !this.stop.signal.aborted) await this.freed.next();
+  }
+
+  private tellPending(): void {
     this.metrics.deliveriesPending.set({ endpoint: this.endpoint.id }, this.pending.size);
-    while (this.pending.size > MAX_PENDING && !this.stop.signal.aborted) await this.freed.next();
   }
 
   private settledUpTo(read: Position): Position {
@@ -144,6 +150,8 @@ export class WebhookSender {
 
   private forget(delivery: Delivery): void {
     this.pending.delete(delivery.id);
+    this.freed.fire();
+    this.tellPending();
     const { runId } = delivery.message;
     const lane = (this.lanes.get(runId) ?? []).filter(({ id }) => id !== delivery.id);
     // An empty lane that is being sent is removed by its own loop: two loops would send everything twice.
@@ -173,14 +181,12 @@ export class WebhookSender {
       if (!delivery) break;
       const waitMs = delivery.due - this.clock.steady();
       if (waitMs > 0) await this.clock.sleep(waitMs, signal);
-      while (this.inFlight >= CONCURRENCY && !signal.aborted) await this.freed.next();
-      if (signal.aborted) return;
-      this.inFlight += 1;
+      await this.slots.take();
       try {
+        if (signal.aborted) return;
         await this.attempt(delivery);
       } finally {
-        this.inFlight -= 1;
-        this.freed.fire();
+        this.slots.give();
       }
     }
     this.lanes.delete(lane);
@@ -191,7 +197,7 @@ export class WebhookSender {
     delivery.attempts += 1;
     const outcome = this.outcome(delivery, attempt);
     this.metrics.deliveries.inc({ endpoint: this.endpoint.id, outcome: outcome.type.slice('webhook.'.length) });
-    await this.record(delivery, outcome);
+    if (!(await this.record(delivery, outcome))) return;
     if (outcome.type === 'webhook.attempt_failed') {
       delivery.due = this.clock.steady() + (this.endpoint.schedule.pausesMs[delivery.attempts - 1] ?? 0);
       return;
@@ -245,8 +251,12 @@ export class WebhookSender {
     return { type: 'webhook.attempt_failed', data: { ...data, error, retryAt } };
   }
 
-  /** Tries until the log takes it: sending again because of a full disk would be worse. */
-  private async record(delivery: Delivery, outcome: WebhookEvent): Promise<void> {
+  /**
+   * Tries until the log takes it: sending again because of a full disk would be worse.
+   *
+   * @returns false when the stop came first: then the delivery is still open, and the next start sends it again.
+   */
+  private async record(delivery: Delivery, outcome: WebhookEvent): Promise<boolean> {
     const { system, id } = this.endpoint;
     const stream = `${system}.webhook-${id}-${delivery.message.runId}`;
     for (let pauseMs = 100; ; pauseMs = Math.min(pauseMs * 2, 5_000)) {
@@ -254,13 +264,13 @@ export class WebhookSender {
         await inContext({ correlationId: delivery.id, causationId: delivery.eventId }, () =>
           this.streams.transact(deliveryDecider, stream, outcome),
         );
-        return;
+        return true;
       } catch (error) {
         this.logger.warn(
           { err: error, delivery: delivery.id },
           'a webhook attempt could not be recorded, trying again',
         );
-        if (this.stop.signal.aborted) return;
+        if (this.stop.signal.aborted) return false;
         await this.clock.sleep(pauseMs, this.stop.signal);
       }
     }

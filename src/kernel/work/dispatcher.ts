@@ -79,20 +79,24 @@ export class Dispatcher {
     return restored;
   }
 
+  /** What one event opens and a later one cancels never gets on the queue; what is opened after that does. */
   private async dispatch(batch: readonly StoredEvent[]): Promise<void> {
-    const jobs: Job[] = [];
-    const cancelled: string[] = [];
+    let jobs: Job[] = [];
+    const cancelled = new Set<string>();
     for (const stored of batch) {
       const rules = this.rules.get(systemOf(stored.stream));
       if (!rules?.types.includes(stored.type)) continue;
       const recorded = this.events.read(stored, NAME);
       if (!recorded) continue;
-      jobs.push(...rules.opens(recorded));
       const group = rules.cancels(recorded);
-      if (group !== undefined) cancelled.push(group);
+      if (group !== undefined) {
+        cancelled.add(group);
+        jobs = jobs.filter((job) => job.group !== group);
+      }
+      jobs.push(...rules.opens(recorded));
     }
-    if (jobs.length > 0) await this.queue.put(jobs);
     for (const group of cancelled) await this.queue.cancel(group);
+    if (jobs.length > 0) await this.queue.put(jobs);
   }
 
   private async reconcileForEver(): Promise<void> {

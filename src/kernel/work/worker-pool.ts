@@ -56,17 +56,25 @@ export class WorkerPool {
     this.loop = this.work();
   }
 
-  /** Takes no more jobs; those that run are told to stop, and given back when they have not finished in time. */
+  /**
+   * Takes no more jobs, and lets those that run finish. After `graceMs` they are told to stop, and after as long again
+   * they are given back, whether they have stopped or not.
+   */
   async close(graceMs: number): Promise<void> {
     this.stop.abort();
+    // The loop may wait for a free place.
+    this.freed.fire();
     await this.loop;
-    const done = Promise.all(this.running);
-    const timer = new AbortController();
-    await Promise.race([done, this.clock.sleep(graceMs, timer.signal)]);
-    timer.abort();
+    await this.finished(graceMs);
     this.abandonJobs.abort();
-    await done;
+    await this.finished(graceMs);
     await this.queue.abandon(this.options.name);
+  }
+
+  private async finished(atMostMs: number): Promise<void> {
+    const over = new AbortController();
+    await Promise.race([Promise.all(this.running), this.clock.sleep(atMostMs, over.signal)]);
+    over.abort();
   }
 
   private async work(): Promise<void> {

@@ -22,7 +22,10 @@ describe('HyperShift API, how it speaks HTTP', () => {
       ['a content type and no body', { headers: { 'content-type': 'application/json' } }],
       ['JSON of no bytes', { headers: { 'content-type': 'application/json' }, body: '' }],
       ['JSON of blanks', { headers: { 'content-type': 'application/json; charset=utf-8' }, body: ' \n' }],
-      ['an empty form, as curl -d "" sends', { headers: { 'content-type': 'application/x-www-form-urlencoded' }, body: '' }],
+      [
+        'an empty form, as curl -d "" sends',
+        { headers: { 'content-type': 'application/x-www-form-urlencoded' }, body: '' },
+      ],
       ['a form', { headers: { 'content-type': 'application/x-www-form-urlencoded' }, body: 'a=b' }],
       ['an empty text', { headers: { 'content-type': 'text/plain;charset=UTF-8' }, body: '' }],
       ['a text', { headers: { 'content-type': 'text/plain' }, body: 'hello {' }],
@@ -56,19 +59,24 @@ describe('HyperShift API, how it speaks HTTP', () => {
       ]);
     });
 
-    it.each(['{', '{"description":"x"', '{"description":"x"}}', "{'description':'x'}", 'undefined', '\u0000', '{"a":1,}'])(
-      'of malformed JSON (%j) are refused on every route that reads one',
-      async (body) => {
-        const id = await client.create();
-        const malformed = { headers: { 'content-type': 'application/json' }, body };
-        const refused = [400, { error: 'Invalid JSON body' }];
-        for (const path of ['/runs', '/workspaces', '/what-if', `/runs/${id}/start`, `/runs/${id}/feedback`]) {
-          expect(said(await client.send('POST', path, malformed))).toEqual(refused);
-        }
-        expect(said(await client.send('PATCH', '/workspaces/ws-default/tier', malformed))).toEqual(refused);
-        expect(await client.run(id)).toMatchObject({ status: 'pending' });
-      },
-    );
+    it.each([
+      '{',
+      '{"description":"x"',
+      '{"description":"x"}}',
+      "{'description':'x'}",
+      'undefined',
+      '\u0000',
+      '{"a":1,}',
+    ])('of malformed JSON (%j) are refused on every route that reads one', async (body) => {
+      const id = await client.create();
+      const malformed = { headers: { 'content-type': 'application/json' }, body };
+      const refused = [400, { error: 'Invalid JSON body' }];
+      for (const path of ['/runs', '/workspaces', '/what-if', `/runs/${id}/start`, `/runs/${id}/feedback`]) {
+        expect(said(await client.send('POST', path, malformed))).toEqual(refused);
+      }
+      expect(said(await client.send('PATCH', '/workspaces/ws-default/tier', malformed))).toEqual(refused);
+      expect(await client.run(id)).toMatchObject({ status: 'pending' });
+    });
 
     it('may carry keys that would poison objects, which are dropped', async () => {
       const body = '{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}},"description":"x"}';
@@ -152,14 +160,17 @@ describe('HyperShift API, how it speaks HTTP', () => {
       expect((await client.patch(`/workspaces/${workspace}/tier/`, { tier: 'pro' })).status).toBe(200);
     });
 
-    it.each(['/health', '/runs', '/usage', '/runs/unknown'])('HEAD %s answers as GET does, without a body', async (path) => {
-      const [head, get] = [await client.send('HEAD', path), await client.get(path)];
-      expect([head.status, head.text]).toEqual([get.status, '']);
-      expect(head.headers.get('content-type')).toBe(get.headers.get('content-type'));
-      expect(head.headers.get('content-length')).toBe(String(Buffer.byteLength(get.text)));
-    });
+    it.each(['/health', '/runs', '/usage', '/runs/unknown'])(
+      'HEAD %s answers as GET does, without a body',
+      async (path) => {
+        const [head, get] = [await client.send('HEAD', path), await client.get(path)];
+        expect([head.status, head.text]).toEqual([get.status, '']);
+        expect(head.headers.get('content-type')).toBe(get.headers.get('content-type'));
+        expect(head.headers.get('content-length')).toBe(String(Buffer.byteLength(get.text)));
+      },
+    );
 
-    it('answer in JSON, with a correlation id that is the caller\'s where it gave one', async () => {
+    it("answer in JSON, with a correlation id that is the caller's where it gave one", async () => {
       const own = await client.get('/health', { 'X-Correlation-Id': 'ci-build.42' });
       expect(own.headers.get('content-type')).toBe('application/json; charset=utf-8');
       expect(own.headers.get('x-correlation-id')).toBe('ci-build.42');

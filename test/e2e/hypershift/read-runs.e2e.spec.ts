@@ -152,7 +152,7 @@ describe('HyperShift API, List runs and Get run', () => {
       expect(read.headers.get('x-ledger-position')).toBeNull();
     });
 
-    it('name rising positions, also where a write changes nothing', async () => {
+    it('name rising positions; a refused write names none', async () => {
       const client = await anybody.workspace();
       const positions: number[] = [];
       const id = await client.create();

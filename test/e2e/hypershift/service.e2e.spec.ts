@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { pino } from 'pino';
+import { fakes } from '../../../src/systems/hypershift/agents/test-support.js';
 import type { WhatIfBody } from '../../../src/systems/hypershift/service/service.dto.js';
 import { startApp, type TestApp } from '../../support/app.js';
 import { said } from '../../support/http.js';
-import { Hypershift, ISO_TIME } from '../../support/hypershift.js';
+import { Hypershift, instantAgents, ISO_TIME } from '../../support/hypershift.js';
 import { RecordingServer, type Reply } from '../../support/recording-server.js';
 
 const LANDING = 'Deploy a simple Next.js landing page';
@@ -32,7 +34,10 @@ describe('HyperShift API, Other', () => {
     expect(await status()).toEqual(none);
     const run = await client.runThrough();
     expect(run.completed_at).toMatch(ISO_TIME);
-    expect(await status()).toEqual([200, { status: 'operational', service: 'orchestrator', last_deploy: run.completed_at }]);
+    expect(await status()).toEqual([
+      200,
+      { status: 'operational', service: 'orchestrator', last_deploy: run.completed_at },
+    ]);
   });
 
   it('tells LAST_DEPLOY_TIME as it stands', async () => {
@@ -83,12 +88,16 @@ describe('HyperShift API, Other', () => {
       }
     });
 
-    it.each([{ user_intent: {} }, { user_intent: 'x' }, { user_intent: { description: 7 } }, { addition: 'x' }, [], 'x'])(
-      'refuses %j with a text and nothing else',
-      async (body) => {
-        expect(said(await client.post('/what-if', body))).toEqual([400, { error: 'Invalid user_intent' }]);
-      },
-    );
+    it.each([
+      { user_intent: {} },
+      { user_intent: 'x' },
+      { user_intent: { description: 7 } },
+      { addition: 'x' },
+      [],
+      'x',
+    ])('refuses %j with a text and nothing else', async (body) => {
+      expect(said(await client.post('/what-if', body))).toEqual([400, { error: 'Invalid user_intent' }]);
+    });
 
     it.each([
       { description: LANDING },
@@ -165,5 +174,38 @@ describe('HyperShift API, Other, with agents elsewhere', () => {
     ]);
     expect(answer.body.message).toContain(LANDING);
     expect(answer.body.message).toContain('a blog');
+  });
+});
+
+describe('HyperShift API, what nobody outside gets to see', () => {
+  const lines: string[] = [];
+  let service: TestApp;
+  let client: Hypershift;
+  beforeAll(async () => {
+    const architect = (): never => {
+      throw new TypeError('Cannot read /home/operator/secret.ts');
+    };
+    const logger = pino({ level: 'trace' }, { write: (line: string) => void lines.push(line) });
+    service = await startApp({}, { logger, hypershiftAgents: instantAgents({ architect }) });
+    client = Hypershift.of(service);
+  });
+  afterAll(() => service.close());
+
+  it("is why something broke unexpectedly; the server's log has it, with the id that the answer names", async () => {
+    const answer = await client.post('/what-if', { description: 'x' });
+    expect(said(answer)).toEqual([500, { error: 'Internal server error' }]);
+    const correlationId = answer.headers.get('x-correlation-id') ?? '';
+    const told = lines.filter((line) => line.includes('Cannot read /home/operator/secret.ts'));
+    expect(told).toEqual([expect.stringContaining(correlationId)]);
+  });
+
+  it("stays out of the server's log as well: no intents, no keys, no secrets that were sent", async () => {
+    const { body } = await client.post<{ key: string }>('/workspaces/ws-default/api-keys');
+    const sender = client.with({ Authorization: `Bearer ${body.key}`, 'X-Webhook-Secret': 'hush' });
+    await sender.runThrough({ user_intent: { description: `Pay with ${fakes.payment}` } });
+    await sender.post('/runs', { user_intent: { description: 7, hidden: fakes.aws } });
+    const text = lines.join('\n');
+    expect(text).toContain('request answered');
+    for (const secret of [fakes.payment, fakes.aws, body.key, 'hush']) expect(text).not.toContain(secret);
   });
 });

@@ -138,7 +138,7 @@ describe('HyperShift API, a run in its steps', () => {
   });
 
   it('can be followed through every step with PIPELINE_STEP_DELAY_MS', async () => {
-    const service = await startApp({ PIPELINE_STEP_DELAY_MS: '120' }, { hypershiftAgents: instantAgents() });
+    const service = await startApp({ PIPELINE_STEP_DELAY_MS: '250' }, { hypershiftAgents: instantAgents() });
     try {
       const client = Hypershift.of(service);
       const id = await client.launch();
@@ -151,7 +151,9 @@ describe('HyperShift API, a run in its steps', () => {
         [run.architect_output, run.builder_output, run.sentinel_output, run.sre_output, run.finops_output].filter(
           (output) => output !== null,
         ).length;
-      expect([...new Set(seen.map(({ current_step }) => current_step))]).toEqual([1, 2, 3, 4, 6]);
+      // Nothing pauses in the fifth step: it may be over before anybody looks.
+      const steps = new Set(seen.map(({ current_step }) => current_step));
+      expect([...steps].filter((step) => step !== 5)).toEqual([1, 2, 3, 4, 6]);
       // During a pause the step in hand is the one that is done.
       for (const run of seen.filter(({ status }) => status === 'running')) {
         expect([run.current_step - 1, run.current_step]).toContain(done(run));

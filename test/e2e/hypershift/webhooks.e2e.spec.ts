@@ -19,7 +19,7 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-
 describe('HyperShift API, Webhooks', () => {
   const open: { close(): Promise<void> }[] = [];
   afterEach(async () => {
-    for (const each of open.splice(0).reverse()) await each.close();
+    for (const each of open.splice(0).toReversed()) await each.close();
   });
 
   async function receiver(reply?: Parameters<typeof RecordingServer.start>[0]): Promise<RecordingServer> {
@@ -196,7 +196,7 @@ describe('HyperShift API, Webhooks', () => {
     await until('the delivery to be given up', () => server.requests.filter(isAbout(id)).length === 5);
     await settled(service, 4);
     expect(server.requests.filter(isAbout(id))).toHaveLength(5);
-    expect(events(server).slice(0, 4)).toContain('run.completed');
+    expect(events(server).filter((event) => event === 'run.completed')).toHaveLength(1);
     const log = await service.app.kernel.ports.log.readAll(0);
     const types = log.filter(({ data }) => data.includes(id)).map(({ type }) => type);
     expect(types.filter((type) => type.startsWith('webhook.'))).toEqual([
@@ -242,6 +242,8 @@ describe('HyperShift API, Webhooks', () => {
     expect((await client.runThrough()).status).toBe('completed');
     await count(server, 1);
     expect((await client.runThrough()).status).toBe('completed');
+    // Otherwise the service would wait for its answer before it stops.
+    await server.close();
   });
 });
 

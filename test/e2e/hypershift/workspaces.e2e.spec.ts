@@ -108,7 +108,7 @@ describe('HyperShift API, Workspaces', () => {
   describe('PATCH /workspaces/:id/tier', () => {
     it('answers with the updated workspace, as often as it is asked', async () => {
       const { body: created } = await client.post<WorkspaceBody>('/workspaces');
-      const pro = [200, { ...created, tier: 'pro' }];
+      const pro = [200, Object.assign({}, created, { tier: 'pro' })];
       expect(said(await client.patch(`/workspaces/${created.id}/tier`, { tier: 'pro' }))).toEqual(pro);
       expect(said(await client.patch(`/workspaces/${created.id}/tier`, { tier: 'pro', other: 1 }))).toEqual(pro);
       expect(said(await client.get(`/workspaces/${created.id}`))).toEqual(pro);
