@@ -51,9 +51,9 @@ describe('a run, as it is shown,', () => {
     });
   });
 
-  it('stays in a step until the next one begins, and keeps each output', () => {
+  it('has the next step in hand as soon as one is done, and keeps each output', () => {
     const done = [created, started, runEvent('step.completed', { output: { plan: 1 } })];
-    expect(shown(...done)).toMatchObject({ currentStep: 1, outputs: { architect: { plan: 1 } }, updatedAt: at(2) });
+    expect(shown(...done)).toMatchObject({ currentStep: 2, outputs: { architect: { plan: 1 } }, updatedAt: at(2) });
     const next = shown(...done, runEvent('step.started', { step: 'builder', index: 2 }));
     expect(next).toMatchObject({ currentStep: 2, outputs: { architect: { plan: 1 } } });
   });

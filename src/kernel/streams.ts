@@ -43,7 +43,7 @@ export interface CacheLimits {
   readonly characters: number;
 }
 
-const CACHE_LIMITS: CacheLimits = { streams: 20_000, characters: 64_000_000 };
+const CACHE_LIMITS: CacheLimits = { streams: 5_000, characters: 32_000_000 };
 
 /**
  * Loads, decides, appends, and decides again after a conflict: the one place where the log is written.
@@ -74,6 +74,7 @@ export class Streams {
   /**
    * Carries out a command on one stream.
    *
+   * @param isNew The stream most likely has no event yet: it is not looked for, and found by the conflict if it has.
    * @throws Refused as the decider says, InvalidEvent for an event outside of its contract, TooLarge,
    *   Conflict when others won fifty times in a row, Unavailable when the log does not answer.
    */
@@ -81,9 +82,10 @@ export class Streams {
     decider: Decider<State, Command, Event>,
     stream: string,
     command: Command,
+    { isNew = false }: { readonly isNew?: boolean } = {},
   ): Promise<Outcome<State, Event>> {
     return this.inTurn(stream, async () => {
-      let loaded = await this.load(decider, stream);
+      let loaded = isNew ? (this.cached(decider, stream) ?? nothing(decider)) : await this.load(decider, stream);
       for (let attempt = 1; ; attempt++) {
         const at = this.clock.iso();
         const { commandId } = currentContext();
@@ -189,17 +191,12 @@ export class Streams {
     decider: Decider<State, Command, Event>,
     stream: string,
   ): Promise<Loaded> {
+    return this.cached(decider, stream) ?? this.refresh(decider, stream, nothing(decider));
+  }
+
+  private cached(decider: unknown, stream: string): Loaded | undefined {
     const cached = this.cache.get(stream);
-    if (cached?.decider === decider) return cached;
-    const nothing: Loaded = {
-      decider,
-      state: decider.initial,
-      revision: 'none',
-      hash: CHAIN_START,
-      commandIds: new Set(),
-      characters: 0,
-    };
-    return this.refresh(decider, stream, nothing);
+    return cached?.decider === decider ? cached : undefined;
   }
 
   /** What is known of a stream, brought up to its end. The same reference back means that nothing was missing. */
@@ -252,6 +249,12 @@ export class Streams {
       resolve();
     }
   }
+}
+
+/** An aggregate of which nothing has been heard. */
+function nothing(decider: { readonly initial: unknown }): Loaded {
+  const { initial: state } = decider;
+  return { decider, state, revision: 'none', hash: CHAIN_START, commandIds: new Set(), characters: 0 };
 }
 
 interface Decision<Event> {

@@ -7,11 +7,13 @@ import type { Logger } from 'pino';
 import type { EventDefinition } from '../../contracts/define-event.js';
 import { ledgerEvents } from '../../contracts/runledger/ledger.events.js';
 import { webhookEvents } from '../../contracts/webhook.events.js';
+import { InProcessEventBus } from '../../src/adapters/memory/in-process-event-bus.js';
 import { SqliteStore } from '../../src/adapters/sqlite/sqlite-store.js';
 import type { Decider } from '../../src/kernel/decider.js';
 import { EventCatalog } from '../../src/kernel/event-catalog.js';
 import { createLogger } from '../../src/kernel/logger.js';
 import { Metrics } from '../../src/kernel/metrics.js';
+import type { EventBus } from '../../src/kernel/ports/event-bus.js';
 import type { EventLog, StoredEvent } from '../../src/kernel/ports/event-log.js';
 import { Streams, type CacheLimits } from '../../src/kernel/streams.js';
 import { Freshness } from '../../src/kernel/views/freshness.js';
@@ -53,6 +55,11 @@ export class TestLedger {
     const { clock, ids, metrics, freshness } = this;
     const wrote = freshness.wrote.bind(freshness);
     return new Streams(log, catalog, clock, ids, metrics, wrote, limits);
+  }
+
+  /** A bus of its own, which ends with its process. */
+  openBus(): EventBus {
+    return new InProcessEventBus({ clock: this.clock, logger: this.logger });
   }
 
   /** Adds to a counter as many times, by 1. */

@@ -67,7 +67,7 @@ export class SqliteWorkQueue extends WorkQueue {
   override async put(jobs: readonly Job[]): Promise<void> {
     if (jobs.length === 0) return;
     const now = this.now();
-    await this.change(
+    const put = this.change(
       "INSERT INTO jobs (id, kind, grp, payload, state, due) VALUES (?, ?, ?, ?, 'waiting', ?) ON CONFLICT (id) DO NOTHING",
       jobs.map(({ id, kind, group, payload, delayMs = 0 }) => [
         id,
@@ -77,7 +77,9 @@ export class SqliteWorkQueue extends WorkQueue {
         now + delayMs,
       ]),
     );
+    // Who waits asks at once, and is served in the same transaction.
     this.wake();
+    await put;
   }
 
   override async lease(request: LeaseRequest): Promise<readonly Lease[]> {

@@ -4,7 +4,7 @@ import { START, type Position, type StoredEvent } from '../ports/event-log.js';
 import type { CollectionWrite, JsonObject, StoredDocument, ViewStore } from '../ports/view-store.js';
 import { CHECKPOINT_MARK, ORIGIN_MARK, SERVING_MARK, type AnyView } from './view.js';
 
-const CACHED_DOCUMENTS = 5_000;
+const CACHED_DOCUMENTS = 2_000;
 
 /** An event that a view could not fold, and why. */
 export interface Poison {
@@ -176,6 +176,8 @@ export class ViewInstance {
 
   private async documents(keys: ReadonlySet<string>): Promise<Map<string, StoredDocument>> {
     const found = new Map<string, StoredDocument>();
+    // Folded again after a crash, it is written again, and the store keeps the one it has.
+    if (this.view.writeOnce === true) return found;
     const missing: string[] = [];
     for (const key of keys) {
       const cached = this.unwritten.get(key) ?? this.cache.get(key);

@@ -18,6 +18,8 @@ import { signWebhook } from './signature.js';
 
 /** Deliveries to one endpoint at the same time. */
 const CONCURRENCY = 64;
+/** How long a stop waits for attempts that run. */
+const STOP_GRACE_MS = 2_000;
 /** Deliveries kept in memory; the cursor waits while a receiver lags by more. */
 const MAX_PENDING = 20_000;
 
@@ -81,11 +83,16 @@ export class WebhookSender {
     if (this.effect.position >= this.history) this.beginSending();
   }
 
-  /** Lets attempts that run finish, and ends. What waits is sent after the next start. */
+  /**
+   * Lets attempts that run finish for two seconds, and ends. What waits, or has not been answered by then, is sent after
+   * the next start.
+   */
   async close(): Promise<void> {
     this.stop.abort();
     this.freed.fire();
-    await Promise.all(this.running);
+    const over = new AbortController();
+    await Promise.race([Promise.all(this.running), this.clock.sleep(STOP_GRACE_MS, over.signal)]);
+    over.abort();
     await this.effect.close();
   }
 
@@ -194,6 +201,8 @@ export class WebhookSender {
 
   private async attempt(delivery: Delivery): Promise<void> {
     const attempt = await this.post(delivery);
+    // The stop cut it off: that says nothing about the receiver.
+    if (attempt.status === null && this.stop.signal.aborted) return;
     delivery.attempts += 1;
     const outcome = this.outcome(delivery, attempt);
     this.metrics.deliveries.inc({ endpoint: this.endpoint.id, outcome: outcome.type.slice('webhook.'.length) });
@@ -262,7 +271,7 @@ export class WebhookSender {
     for (let pauseMs = 100; ; pauseMs = Math.min(pauseMs * 2, 5_000)) {
       try {
         await inContext({ correlationId: delivery.id, causationId: delivery.eventId }, () =>
-          this.streams.transact(deliveryDecider, stream, outcome),
+          this.streams.transact(deliveryDecider, stream, outcome, { isNew: true }),
         );
         return true;
       } catch (error) {

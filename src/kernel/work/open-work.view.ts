@@ -22,7 +22,7 @@ export function openWorkView(rules: ReadonlyMap<string, WorkRules>): View<OpenWo
   };
   return {
     name: 'runledger.open-work',
-    version: 2,
+    version: 1,
     indexes: [{ fields: ['since'] }],
     types: [...new Set([...rules.values()].flatMap(({ types }) => types))],
     keys: (recorded) => [...new Set(keys(recorded))],

@@ -68,8 +68,8 @@ describe("a workspace's month", () => {
             if (!(error instanceof Refused)) throw error;
           }
         }
-        expect(state.reserved.size).toBe(Math.min(limit, new Set(asked).size));
-        expect([...state.reserved.values()]).toEqual(Array.from(state.reserved, (_, index) => index + 1));
+        expect(state.reserved).toHaveLength(Math.min(limit, new Set(asked).size));
+        expect(new Set(state.reserved).size).toBe(state.reserved.length);
       }),
     );
   });
