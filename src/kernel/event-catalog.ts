@@ -76,18 +76,6 @@ export class EventCatalog {
   read(stored: StoredEvent): StoredReading {
     return new StoredReading(stored, this);
   }
-
-  /** Reads an event to act on it. @throws UnreadableEvent also for data and metadata of another shape than declared. */
-  readExactly(stored: StoredEvent): StoredReading {
-    const reading = this.read(stored);
-    const { event, metadata } = reading;
-    const parsed = this.definition(systemOf(stored.stream), event.type)?.data.safeParse(event.data);
-    const problem = parsed?.success
-      ? METADATA.find((field) => typeof metadata[field] !== 'string')
-      : parsed?.error.message;
-    if (problem === undefined) return reading;
-    throw new UnreadableEvent(`${event.type} at revision ${stored.revision} of ${stored.stream}: ${problem}`);
-  }
 }
 
 export class StoredReading implements Recorded {
@@ -114,6 +102,11 @@ export class StoredReading implements Recorded {
   get at(): string {
     return this.metadata.at;
   }
+  /** Reads it now, instead of when somebody looks. @throws UnreadableEvent as `event` */
+  check(): this {
+    this.parsedEvent ??= this.parse();
+    return this;
+  }
   get actor(): string | null {
     return this.metadata.actor ?? null;
   }
@@ -125,7 +118,7 @@ export class StoredReading implements Recorded {
     return (this.parsedMetadata ??= this.readObject('metadata', this.stored.metadata) as unknown as EventMetadata);
   }
 
-  /** @throws UnreadableEvent for an undeclared type, a schema version newer than this code, or data of no object. */
+  /** @throws UnreadableEvent for an undeclared type, a schema version newer than this code, or data of another shape. */
   get event(): DomainEvent {
     return (this.parsedEvent ??= this.parse());
   }
@@ -141,7 +134,19 @@ export class StoredReading implements Recorded {
       );
     }
     const stored = this.readObject('data', this.stored.data);
-    return { type, data: schemaVersion === definition.version ? stored : this.upcast(stored, definition) };
+    const data = schemaVersion === definition.version ? stored : this.upcast(stored, definition);
+    this.assertShape(definition, data);
+    return { type, data };
+  }
+
+  /** Whoever folds or acts relies on the contract, also where the event was written by others. */
+  private assertShape(definition: EventDefinition, data: JsonObject): void {
+    const missing = METADATA.find((field) => typeof this.metadata[field] !== 'string');
+    if (missing !== undefined) throw new UnreadableEvent(`${this.place} has no ${missing}`);
+    const parsed = definition.data.safeParse(data);
+    if (parsed.success) return;
+    const [issue] = parsed.error.issues;
+    throw new UnreadableEvent(`${this.place} is not of its shape: ${issue?.path.join('.')}: ${issue?.message}`);
   }
 
   private upcast(stored: JsonObject, definition: EventDefinition): JsonObject {

@@ -17,7 +17,7 @@ export class ReadableEvents {
   /** An event that is what its contract says. Anything else is reported, and undefined. */
   read(stored: StoredEvent, effect: string): StoredReading | undefined {
     try {
-      return this.catalog.readExactly(stored);
+      return this.catalog.read(stored).check();
     } catch (error) {
       const { position, stream, revision, type } = stored;
       this.metrics.unreadable.inc({ effect });

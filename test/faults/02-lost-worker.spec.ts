@@ -43,7 +43,12 @@ describe('fault 2: a worker is lost while it holds leases', () => {
 
   function executor(agents: StepAgents): PipelineExecutor {
     const { kernel } = service.app;
-    const options = { target: 'none', buildsHere: true, buildDir: service.dataDir, publicUrl: () => service.origin } as const;
+    const options = {
+      target: 'none',
+      buildsHere: true,
+      buildDir: service.dataDir,
+      publicUrl: () => service.origin,
+    } as const;
     return new PipelineExecutor(kernel, agents, new Deployments(kernel.ports.blobs, options), { stepDelayMs: 0 });
   }
 

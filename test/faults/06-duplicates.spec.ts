@@ -37,7 +37,12 @@ describe('fault 6: everything is delivered more than once', () => {
     const { queue, log } = kernel.ports;
     const client = await Hypershift.of(service).workspace();
     await client.patch(`/workspaces/${client.id}/tier`, { tier: 'pro' });
-    const options = { target: 'none', buildsHere: true, buildDir: service.dataDir, publicUrl: () => service.origin } as const;
+    const options = {
+      target: 'none',
+      buildsHere: true,
+      buildDir: service.dataDir,
+      publicUrl: () => service.origin,
+    } as const;
     const deployments = new Deployments(kernel.ports.blobs, options);
     const executor = new PipelineExecutor(kernel, instantAgents(), deployments, { stepDelayMs: 0 });
     const signal = new AbortController().signal;

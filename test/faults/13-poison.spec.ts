@@ -58,9 +58,9 @@ const harmless: Record<string, Poison> = {
     data: `{"__proto__":{"polluted":true},${text({ ...created, runId: '__proto__' }).slice(1)}`,
   },
   'a constructor as a key': { type: 'run.started', data: text({ ...scope, runId: 'constructor', by: '__proto__' }) },
-  'a step of the prototype': {
+  'a prototype in an output': {
     type: 'step.completed',
-    data: text({ ...scope, runId: '__proto__', step: '__proto__', index: 1, output: { polluted: true } }),
+    data: `{"output":{"__proto__":{"polluted":true}},${text({ ...scope, runId: '__proto__', step: 'builder', index: 2 }).slice(1)}`,
   },
   'NUL in its texts': { type: 'run.created', data: text({ ...created, runId: 'req-\u0000', codename: '\u0000' }) },
   'lone surrogates in its texts': { type: 'run.created', data: text({ ...created, codename: '\udfff\ud800' }) },

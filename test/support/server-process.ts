@@ -69,9 +69,13 @@ export class ServerProcess {
     }
   }
 
-  /** Orders the process to kill itself there. Write groups are counted from this order. */
-  async arm(cut: CutPoint): Promise<void> {
-    await this.ask({ arm: cut });
+  /**
+   * Orders the process to kill itself there, or nowhere. Write groups are counted from this order.
+   *
+   * @returns how many there were since the last order, as `writes`.
+   */
+  arm(cut: CutPoint): Promise<number> {
+    return this.ask({ arm: cut });
   }
 
   /** How many groups have been written since the last order, or since the start; -1 when the process died meanwhile. */

@@ -20,16 +20,16 @@ beforeAll(async () => {
   ledger = await TestLedger.open();
   key = loadSigningKey(ledger.folder);
   const streams = ledger.streams();
-  const round = async (...counters: string[]): Promise<void> => {
+  const round = async (counters: string): Promise<void> => {
     for (const counter of counters) await ledger.count(counter, 1, streams);
   };
   for (const counters of ['aabcab', 'bbdab', 'cadd']) {
     const notary = new Notary(ledger.log, streams, key, ledger.clock, ledger.logger);
     await notary.start();
-    await round(...counters);
+    await round(counters);
     await notary.close();
   }
-  await round('a', 'd', 'd');
+  await round('add');
   log = await ledger.events();
   const checkpoints = log.filter(({ stream }) => stream === CHECKPOINT_STREAM);
   covered = dataOf(checkpoints.at(-1) as StoredEvent).events;
@@ -142,7 +142,7 @@ describe('whoever alters the log is found, with the stream and the revision', ()
     ));
 
   it('one event inserted, its hash computed as it must be', () => {
-    const streams = fc.constantFrom(...'abcdz').map((counter) => `sample.counter-${counter}`);
+    const streams = fc.constantFrom('a', 'b', 'c', 'd', 'z').map((counter) => `sample.counter-${counter}`);
     fc.assert(
       fc.property(coveredIndex(), streams, (index, stream) => {
         const before = log.slice(0, index).filter((event) => event.stream === stream);

@@ -74,6 +74,21 @@ describe('following the log', () => {
     expect(seen).toEqual((await ledger.events()).map(({ position }) => position));
   });
 
+  it('folds many more documents than it keeps in memory', async () => {
+    const wide: View<{ readonly times: number }, CounterEvent> = {
+      name: 'sample.wide',
+      version: 1,
+      indexes: [],
+      types: ['counter.added'],
+      keys: ({ position }) => Array.from({ length: 8 }, (_, at) => `k${(position * 3 + at) % 4_000}`),
+      evolve: (doc) => ({ times: (doc?.times ?? 0) + 1 }),
+    };
+    await ledger.fill(10, 300);
+    const process = await start([wide]);
+    await process.caughtUp();
+    expect(await process.docs(wide)).toEqual(await process.expected(wide));
+  });
+
   it('is not ready before its views follow the log live', async () => {
     await ledger.fill(2, 2);
     const process = new Projecting(ledger, [counterView]);

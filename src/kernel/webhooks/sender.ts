@@ -267,7 +267,7 @@ export class WebhookSender {
    */
   private async record(delivery: Delivery, outcome: WebhookEvent): Promise<boolean> {
     const { system, id } = this.endpoint;
-    const stream = `${system}.webhook-${id}-${delivery.message.runId}`;
+    const stream = laneStream(system, id, delivery.message.runId);
     for (let pauseMs = 100; ; pauseMs = Math.min(pauseMs * 2, 5_000)) {
       try {
         await inContext({ correlationId: delivery.id, causationId: delivery.eventId }, () =>
@@ -284,6 +284,11 @@ export class WebhookSender {
       }
     }
   }
+}
+
+/** The lane's name comes from an event: escaped it is a stream's name, whatever it holds. */
+function laneStream(system: string, endpoint: string, lane: string): string {
+  return `${system}.webhook-${endpoint}-${encodeURIComponent(lane.toWellFormed())}`;
 }
 
 /** A UUID that follows from endpoint and event: the same in every attempt, by whatever process. */
