@@ -210,9 +210,9 @@ async function chain({ dist, folder, rounds, events }) {
   const rates = { with: [], without: [] };
   for (let round = 0; round <= rounds * 2; round++) {
     // In turn, so that both meet the same neighbours on the machine.
-    for (const [name, seal] of [
-      ['without', sealedPlainly],
-      ['with', sealed],
+    for (const { name, seal } of [
+      { name: 'without', seal: sealedPlainly },
+      { name: 'with', seal: sealed },
     ]) {
       const ends = Array.from({ length: WRITERS }, () => ({ revision: 'none', hash: CHAIN_START }));
       const seconds = await closedLoop(WRITERS, events, async (index, writer) => {

@@ -80,7 +80,7 @@ describe('following the log', () => {
       version: 1,
       indexes: [],
       types: ['counter.added'],
-      keys: ({ position }) => Array.from({ length: 8 }, (_, at) => `k${(position * 3 + at) % 4_000}`),
+      keys: ({ position }) => Array.from({ length: 8 }, (_, at) => `k${(position * 8 + at) % 4_000}`),
       evolve: (doc) => ({ times: (doc?.times ?? 0) + 1 }),
     };
     await ledger.fill(10, 300);

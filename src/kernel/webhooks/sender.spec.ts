@@ -330,11 +330,11 @@ describe('a restart', () => {
   });
 
   it('sends what was written while nobody sent, however much that is', async () => {
-    await ledger.fill(30, 2);
+    await ledger.fill(60, 10);
     await start(endpoint(), ledger.log, 10);
-    await ledger.fill(30, 1);
-    await untilRecorded(90);
-    expect(posts).toHaveLength(90);
+    await ledger.fill(60, 1);
+    await untilRecorded(660);
+    expect(posts).toHaveLength(660);
   });
 });
 

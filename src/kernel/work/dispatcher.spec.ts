@@ -120,7 +120,8 @@ describe('the dispatcher', () => {
     };
     await ledger.streams().transact(anew, counterStream('a'), null);
     await ledger.count('b');
-    await untilWaiting(2);
+    // No time passes: what is put back by comparison would hide the mistake.
+    await eventually(async () => (await waiting()) === 2);
     const [, , reopened] = await ledger.events();
     expect((await leaseAll()).map(({ job }) => job.id)).toContain(reopened?.id);
   });
