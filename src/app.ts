@@ -91,6 +91,8 @@ export async function createApp(env: NodeJS.ProcessEnv, overrides: AppOverrides 
     logger: false,
     bodyLimit: settings.bodyLimitBytes,
     forceCloseConnections: 'idle',
+    // Whoever asks on an open connection while the server closes is answered, and the connection ends after it.
+    return503OnClosing: false,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PARAM_LENGTH },
     rewriteUrl: (request: { url?: string | undefined }) =>
       kernel.dialects.rewrite(decodable(request.url ?? '/'), settings.root),

@@ -14,7 +14,7 @@ function section(heading: string): string {
 
 /** The rows of its table that begin with something in backticks, by that. */
 function rowsOf(text: string): Map<string, string> {
-  const rows = [...text.matchAll(/^\| `([^`]+)` \| (.*) \|$/gm)];
+  const rows = [...text.matchAll(/^\| *`([^`]+)` *\| *(.*?) *\|$/gm)];
   return new Map(rows.map(([, name = '', rest = '']) => [name, rest]));
 }
 

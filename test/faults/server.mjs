@@ -23,6 +23,9 @@ process.on('message', ({ arm }) => {
   cut = arm;
 });
 
+// Nobody is left behind when the parent is gone.
+process.on('disconnect', () => process.exit(1));
+
 const writerHooks = {
   beforeGroup() {
     counted += 1;

@@ -148,12 +148,17 @@ export class ServerProcess {
     for (const stream of [child.stdout, child.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => this.errors.push(...text.split('\n').filter(Boolean)));
     }
-    const ended = once(child, 'exit').then(([code]) => {
-      if (!this.stopping) {
+    const ended = once(child, 'exit').then(([code, signal]) => {
+      if (!this.stopping && signal === 'SIGKILL') {
         this.deaths += 1;
         const next = this.nextStart;
         this.nextStart = {};
         this.revive(next);
+      } else if (!this.stopping) {
+        this.up = Promise.reject(
+          new Error(`The server ended by itself, with ${code ?? signal}: ${this.errors.at(-1)}`),
+        );
+        this.up.catch(() => undefined);
       }
       return code as number | null;
     });

@@ -120,6 +120,7 @@ export class SqliteViewStore extends ViewStore {
       [elementsPrefix(collection).length, elementsPrefix(collection)],
     );
     this.known.delete(collection);
+    this.arrays.delete(collection);
     this.statements.clear();
     await this.writer.run(
       [table(collection), ...elements.map(({ key }) => quote(key))].map((name) => ({
@@ -164,7 +165,7 @@ export class SqliteViewStore extends ViewStore {
   private filter(collection: string, where: ViewQuery['where'] = {}): { terms: string[]; params: SqlValue[] } {
     const terms = ['doc IS NOT NULL'];
     const params: SqlValue[] = [];
-    const arrays = this.arrays.get(collection);
+    const arrays = this.arraysOf(collection);
     for (const [name, condition] of Object.entries(where)) {
       if (arrays?.has(name)) {
         terms.push(`key IN (SELECT key FROM ${elements(collection, name)} WHERE value = ?)`);
@@ -174,6 +175,17 @@ export class SqliteViewStore extends ViewStore {
       }
     }
     return { terms, params };
+  }
+
+  /** The array fields that a collection was prepared with, by this process or by one before it. */
+  private arraysOf(collection: string): ReadonlySet<string> {
+    const known = this.arrays.get(collection);
+    if (known) return known;
+    const prefix = elementsPrefix(collection);
+    const sql = "SELECT name AS key FROM sqlite_master WHERE type = 'table' AND substr(name, 1, ?) = ?";
+    const arrays = new Set(this.query(sql, [prefix.length, prefix]).map(({ key }) => decode(key.slice(prefix.length))));
+    this.arrays.set(collection, arrays);
+    return arrays;
   }
 }
 

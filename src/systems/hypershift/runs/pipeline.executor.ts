@@ -82,7 +82,8 @@ export class PipelineExecutor implements Executor {
         failing = step;
       }
       const context = { runId, codename: state.run.codename, signal };
-      const output = await this.agents[step].run(inputsOf(state, deploymentUrl), context);
+      // JSON has no undefined: an agent that gives nothing gives null.
+      const output = (await this.agents[step].run(inputsOf(state, deploymentUrl), context)) ?? null;
       signal.throwIfAborted();
       const thenBegin = this.options.stepDelayMs === 0;
       const report = { type: 'completeStep', step, attempt, output, thenBegin } as const;
