@@ -34,7 +34,10 @@ module.exports = {
       comment: 'The kernel serves every system that is or will be there.',
       severity: 'error',
       from: { path: '^src/kernel/' },
-      to: { path: '^(src/(systems|ledger|adapters|app)|projections/|contracts/(hypershift|deksdenflow|shifty|autopack|platform)/)', pathNot: '^src/adapters/.*\\.js$' },
+      to: {
+        path: '^(src/(systems|ledger|adapters|app)|projections/|contracts/(hypershift|deksdenflow|shifty|autopack|platform)/)',
+        pathNot: '^src/adapters/.*\\.js$',
+      },
     },
     {
       name: 'systems-are-strangers',

@@ -13,6 +13,7 @@ import { SystemIds } from './adapters/system/system-ids.js';
 import { loadSigningKey } from './kernel/audit/signing-key.js';
 import { FailureFilter } from './kernel/http/failure.filter.js';
 import { configureHttp } from './kernel/http/http-server.js';
+import { decodable } from './kernel/http/url.js';
 import { Kernel } from './kernel/kernel.js';
 import { createLogger, NestLogger } from './kernel/logger.js';
 import { PresignedUrls } from './kernel/presigned-url.js';
@@ -47,7 +48,8 @@ export interface App {
 }
 
 const systems = [hypershift];
-const MAX_PARAM_LENGTH = 2_048;
+/** As long as Node lets a URL be: a longer id is an unknown id, and no error of its own. */
+const MAX_PARAM_LENGTH = 16_384;
 
 /**
  * Builds the service from its environment: the one place that chooses adapters.
@@ -89,8 +91,11 @@ export async function createApp(env: NodeJS.ProcessEnv, overrides: AppOverrides 
     logger: false,
     bodyLimit: settings.bodyLimitBytes,
     forceCloseConnections: 'idle',
+    // Whoever asks on an open connection while the server closes is answered, and the connection ends after it.
+    return503OnClosing: false,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PARAM_LENGTH },
-    rewriteUrl: (request: { url?: string | undefined }) => kernel.dialects.rewrite(request.url ?? '/', settings.root),
+    rewriteUrl: (request: { url?: string | undefined }) =>
+      kernel.dialects.rewrite(decodable(request.url ?? '/'), settings.root),
   });
   const modules = [
     HypershiftModule.forRoot({
@@ -117,13 +122,22 @@ export async function createApp(env: NodeJS.ProcessEnv, overrides: AppOverrides 
     async listen() {
       await nest.listen(settings.port, settings.host);
       const { port } = nest.getHttpServer().address() as { port: number };
-      listening = `http://${settings.host.includes(':') ? `[${settings.host}]` : settings.host}:${port}`;
+      listening = `http://${reachable(settings.host)}:${port}`;
       logger.info({ origin: listening, dataDir: settings.dataDir, roles: [...settings.roles] }, 'listening');
       return listening;
     },
     async close() {
       await nest.close();
       await kernel.close();
+      // The ports end the writer; the lock on the folder and the reader are the store's own.
+      await store.close();
     },
   };
+}
+
+/** The host as it stands in a URL. One that listens everywhere is reached from here by the loopback. */
+function reachable(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1';
+  if (host === '::') return '[::1]';
+  return host.includes(':') ? `[${host}]` : host;
 }

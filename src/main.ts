@@ -1,14 +1,18 @@
-import { createApp, type App } from './app.js';
+import { createApp, type App, type AppOverrides } from './app.js';
 import { InvalidSettings } from './kernel/errors.js';
 
 /** With what runs, the stop takes at most this long; then the process ends, and the log knows where to go on. */
 const STOP_LIMIT_MS = 10_000;
 
-/** `runledger serve`: starts the service and stops it on SIGTERM or SIGINT. */
-export async function serve(): Promise<void> {
+/**
+ * `runledger serve`: starts the service and stops it on SIGTERM or SIGINT.
+ *
+ * @param overrides For tests that run the service as a process of its own.
+ */
+export async function serve(overrides: AppOverrides = {}): Promise<void> {
   let app: App;
   try {
-    app = await createApp(process.env);
+    app = await createApp(process.env, overrides);
     await app.listen();
   } catch (error) {
     if (!(error instanceof InvalidSettings)) throw error;

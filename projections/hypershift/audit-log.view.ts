@@ -16,6 +16,7 @@ export const auditLogView: View<AuditEntryDoc, RunEvent> = {
   name: 'hypershift.audit-log',
   version: 1,
   indexes: [{ fields: ['runId', 'id'] }],
+  writeOnce: true,
   types: [
     'run.created',
     'run.started',

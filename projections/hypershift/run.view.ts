@@ -39,6 +39,7 @@ export const REJECTED = 'Production deploy rejected';
 export const VETOED = 'Sentinel blocked deploy (security findings)';
 
 const SENTINEL = 3;
+const LAST = 5;
 const COMPLETED = 6;
 
 export const runView: View<RunDoc, RunEvent> = {
@@ -69,8 +70,10 @@ export const runView: View<RunDoc, RunEvent> = {
         return { ...changed, status: 'running', currentStep: 1, startedAt: at };
       case 'step.started':
         return { ...changed, currentStep: event.data.index };
-      case 'step.completed':
-        return { ...changed, outputs: { ...doc.outputs, [event.data.step]: event.data.output } };
+      case 'step.completed': {
+        const outputs = { ...doc.outputs, [event.data.step]: event.data.output };
+        return { ...changed, outputs, currentStep: stepAfter(event.data.index) };
+      }
       case 'run.awaiting_approval':
         return { ...changed, status: 'blocked', currentStep: SENTINEL, error: AWAITING };
       case 'run.approved':
@@ -150,6 +153,11 @@ function created(data: Extract<RunEvent, { type: 'run.created' }>['data'], at: s
     feedbackDeploySucceeded: null,
     feedbackAt: null,
   };
+}
+
+/** The next step is in hand as soon as one is done, but a run stays at Sentinel until SRE begins. */
+function stepAfter(index: number): number {
+  return index === SENTINEL ? SENTINEL : Math.min(index + 1, LAST);
 }
 
 function ended(at: string, durationMs: number): Pick<RunDoc, 'completedAt' | 'durationMs'> {

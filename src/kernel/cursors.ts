@@ -14,6 +14,24 @@ export class Cursors {
 
   /** @returns undefined when nothing is known of this effect. @throws Unavailable */
   async load(name: string): Promise<Position | undefined> {
+    await this.prepare();
+    const [document] = await this.store.load(COLLECTION, [name]);
+    return document?.position;
+  }
+
+  async save(name: string, position: Position): Promise<void> {
+    if (position <= START) return;
+    await this.prepare();
+    await this.store.write([{ collection: COLLECTION, documents: [{ key: name, position, doc: { position } }] }]);
+  }
+
+  /** Forgets all of them: where one belongs to a longer log than this, none can be trusted. @throws Unavailable */
+  async forget(): Promise<void> {
+    await this.store.drop(COLLECTION);
+    this.prepared = undefined;
+  }
+
+  private async prepare(): Promise<void> {
     this.prepared ??= this.store.prepare(COLLECTION, { indexes: [] });
     try {
       await this.prepared;
@@ -21,12 +39,5 @@ export class Cursors {
       this.prepared = undefined;
       throw error;
     }
-    const [document] = await this.store.load(COLLECTION, [name]);
-    return document?.position;
-  }
-
-  async save(name: string, position: Position): Promise<void> {
-    if (position <= START) return;
-    await this.store.write([{ collection: COLLECTION, documents: [{ key: name, position, doc: { position } }] }]);
   }
 }

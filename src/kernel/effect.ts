@@ -42,7 +42,7 @@ export class Effect {
   }
 
   async start(): Promise<void> {
-    this.saved = (await this.cursors.load(this.options.name)) ?? (await this.options.begin());
+    this.saved = (await this.storedCursor()) ?? (await this.options.begin());
     this.read = this.saved;
     this.running = this.follow();
   }
@@ -51,12 +51,17 @@ export class Effect {
   async close(): Promise<void> {
     this.stop.abort();
     await this.running;
-    try {
-      await this.save();
-    } catch (error) {
-      // The next start handles a little again; a stop that fails would keep others from stopping.
-      this.logger.warn({ err: error, effect: this.options.name }, 'the cursor could not be stored');
-    }
+    await this.trySave();
+  }
+
+  /** A cursor past the end of the log would let events go by unseen until the log is as long: it counts as lost. */
+  private async storedCursor(): Promise<Position | undefined> {
+    const { name } = this.options;
+    const cursor = await this.cursors.load(name);
+    if (cursor === undefined || cursor <= (await this.log.head())) return cursor;
+    this.logger.error({ effect: name, cursor }, 'the cursor lies past the end of the log, beginning anew');
+    await this.cursors.forget();
+    return undefined;
   }
 
   private async follow(): Promise<void> {
@@ -68,13 +73,22 @@ export class Effect {
           await this.options.handle(batch);
           this.read = batch.at(-1)?.position ?? this.read;
           pauseMs = MIN_RETRY_MS;
-          if (this.clock.steady() - this.savedAt >= SAVE_EVERY_MS) await this.save();
+          if (this.clock.steady() - this.savedAt >= SAVE_EVERY_MS) await this.trySave();
         }
       } catch (error) {
         this.logger.warn({ err: error, effect: this.options.name, position: this.read }, 'effect failed, trying again');
         await this.clock.sleep(pauseMs, signal);
         pauseMs = Math.min(pauseMs * 2, MAX_RETRY_MS);
       }
+    }
+  }
+
+  /** A cursor that is not stored costs a repetition after the next start, and nothing before. */
+  private async trySave(): Promise<void> {
+    try {
+      await this.save();
+    } catch (error) {
+      this.logger.warn({ err: error, effect: this.options.name }, 'the cursor could not be stored');
     }
   }
 

@@ -1,6 +1,7 @@
 import type { EventDefinition } from '../../contracts/define-event.js';
 import { InvalidEvent, UnreadableEvent } from './errors.js';
 import type { Position, StoredEvent } from './ports/event-log.js';
+import type { JsonObject } from './ports/view-store.js';
 
 /** What deciders return and views fold: the newest shape of an event. */
 export interface DomainEvent {
@@ -34,6 +35,9 @@ export interface Recorded<Event extends DomainEvent = DomainEvent> {
   /** Shared by everything that followed from one request from outside. */
   readonly correlationId: string;
 }
+
+/** What every event's metadata names as a text. */
+const METADATA = ['at', 'tenant', 'correlationId'] as const satisfies readonly (keyof EventMetadata)[];
 
 /** The system that owns a stream: what stands before the first dot of its name. */
 export function systemOf(stream: string): string {
@@ -98,6 +102,11 @@ export class StoredReading implements Recorded {
   get at(): string {
     return this.metadata.at;
   }
+  /** Reads it now, instead of when somebody looks. @throws UnreadableEvent as `event` */
+  check(): this {
+    this.parsedEvent ??= this.parse();
+    return this;
+  }
   get actor(): string | null {
     return this.metadata.actor ?? null;
   }
@@ -109,7 +118,7 @@ export class StoredReading implements Recorded {
     return (this.parsedMetadata ??= this.readObject('metadata', this.stored.metadata) as unknown as EventMetadata);
   }
 
-  /** @throws UnreadableEvent for an undeclared type, a schema version newer than this code, or data of no object. */
+  /** @throws UnreadableEvent for an undeclared type, a schema version newer than this code, or data of another shape. */
   get event(): DomainEvent {
     return (this.parsedEvent ??= this.parse());
   }
@@ -121,16 +130,53 @@ export class StoredReading implements Recorded {
     const { schemaVersion } = this.metadata;
     if (!(schemaVersion >= 1 && schemaVersion <= definition.version)) {
       throw new UnreadableEvent(
-        `${place} has schema version ${schemaVersion}; this version reads up to ${definition.version}`,
+        `${this.place} has schema version ${schemaVersion}; this version reads up to ${definition.version}`,
       );
     }
-    let data: unknown = JSON.parse(this.stored.data);
-    for (let version = schemaVersion; version < definition.version; version++) {
-      const upcast = definition.upcasts[version] as (data: unknown) => unknown;
-      data = upcast(data);
-    }
-    if (typeof data !== 'object' || data === null) throw new UnreadableEvent(`${place} holds no object`);
+    const stored = this.readObject('data', this.stored.data);
+    const data = schemaVersion === definition.version ? stored : this.upcast(stored, definition);
+    this.assertShape(definition, data);
     return { type, data };
+  }
+
+  /** Whoever folds or acts relies on the contract, also where the event was written by others. */
+  private assertShape(definition: EventDefinition, data: JsonObject): void {
+    const missing = METADATA.find((field) => typeof this.metadata[field] !== 'string');
+    if (missing !== undefined) throw new UnreadableEvent(`${this.place} has no ${missing}`);
+    const parsed = definition.data.safeParse(data);
+    if (parsed.success) return;
+    const [issue] = parsed.error.issues;
+    throw new UnreadableEvent(`${this.place} is not of its shape: ${issue?.path.join('.')}: ${issue?.message}`);
+  }
+
+  private upcast(stored: JsonObject, definition: EventDefinition): JsonObject {
+    let data: unknown = stored;
+    try {
+      for (let version = this.metadata.schemaVersion; version < definition.version; version++) {
+        const step = definition.upcasts[version] as (data: unknown) => unknown;
+        data = step(data);
+      }
+    } catch (cause) {
+      throw new UnreadableEvent(`${this.place} cannot be brought to version ${definition.version}`, { cause });
+    }
+    if (!isObject(data)) throw new UnreadableEvent(`${this.place} becomes no object in version ${definition.version}`);
+    return data;
+  }
+
+  private readObject(what: 'data' | 'metadata', text: string): JsonObject {
+    let value: unknown;
+    try {
+      value = JSON.parse(text);
+    } catch (cause) {
+      throw new UnreadableEvent(`The ${what} of ${this.place} is not JSON`, { cause });
+    }
+    if (!isObject(value)) throw new UnreadableEvent(`The ${what} of ${this.place} is no object`);
+    return value;
+  }
+
+  private get place(): string {
+    const { stream, revision, type } = this.stored;
+    return `${type} at revision ${revision} of ${stream}`;
   }
 }
 

@@ -19,6 +19,7 @@ import type { Ids } from './ports/ids.js';
 import type { ViewStore } from './ports/view-store.js';
 import type { WorkQueue } from './ports/work-queue.js';
 import { currentContext } from './request-context.js';
+import { ReadableEvents } from './readable-events.js';
 import { Runtime } from './runtime.js';
 import type { Settings } from './settings.js';
 import { Streams } from './streams.js';
@@ -82,7 +83,8 @@ export class Kernel {
     for (const view of [openWork, ...systems.flatMap((system) => system.views)]) this.projector.register(view);
     this.views = new Views(this.projector, views, this.freshness);
     const cursors = new Cursors(views);
-    this.dispatcher = new Dispatcher(log, cursors, queue, this.views, catalog, clock, logger, rules, openWork);
+    const events = new ReadableEvents(catalog, metrics, logger);
+    this.dispatcher = new Dispatcher(log, cursors, queue, this.views, events, clock, logger, rules, openWork);
     this.workers = new WorkerPool(queue, clock, ids, metrics, logger, {
       name: 'local',
       concurrency: settings.workerConcurrency,
@@ -97,7 +99,7 @@ export class Kernel {
         notary: new Notary(log, this.streams, signingKey, clock, logger),
         publisher: new BusPublisher(log, bus, cursors, clock, logger),
         sender: (endpoint) =>
-          new WebhookSender(log, cursors, this.streams, catalog, this.outbound, clock, metrics, logger, endpoint),
+          new WebhookSender(log, cursors, this.streams, events, this.outbound, clock, metrics, logger, endpoint),
       },
       settings.roles,
       logger,

@@ -21,6 +21,11 @@ export class Metrics {
   ]);
   readonly queueDepth = this.gauge('runledger_queue_jobs', 'Jobs on the work queue', ['kind', 'state']);
   readonly jobs = this.histogram('runledger_job_duration_seconds', 'Time a worker spent on a job', ['kind', 'outcome']);
+  readonly unreadable = this.counter(
+    'runledger_unreadable_events_total',
+    'Events that an effect passed over because it could not read them',
+    ['effect'],
+  );
   readonly deliveries = this.counter('runledger_webhook_attempts_total', 'Attempts to deliver a webhook', [
     'endpoint',
     'outcome',

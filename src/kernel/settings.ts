@@ -5,12 +5,18 @@ import { InvalidSettings } from './errors.js';
 /** Names that other parts of the process read for themselves, and that must not stop the start. */
 const OURS = /^RUNLEDGER_/;
 
-const port = z.coerce.number().int().min(0).max(65_535);
+/** Digits alone: `Number` would take blanks for 0, and other spellings too. */
+const whole = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d{1,9}$/, 'not a whole number')
+    .transform(Number)
+    .pipe(z.number().min(min).max(max));
 const text = z.string().min(1);
 
 const schema = z.object({
   /** Where to listen. 0 takes a free port. */
-  PORT: port.default(3000),
+  PORT: whole(0, 65_535).default(3000),
   RUNLEDGER_HOST: text.default('127.0.0.1'),
   /** Everything that is stored lies below this folder. */
   RUNLEDGER_DATA_DIR: text.default('./data'),
@@ -24,9 +30,9 @@ const schema = z.object({
   /** Ed25519 private key (PKCS #8, PEM or base64) for checkpoints. Default: a file in the data folder. */
   RUNLEDGER_SIGNING_KEY: text.optional(),
   /** Jobs that the workers of this process run at the same time. */
-  RUNLEDGER_WORKER_CONCURRENCY: z.coerce.number().int().min(1).max(1_000).default(64),
+  RUNLEDGER_WORKER_CONCURRENCY: whole(1, 1_000).default(64),
   /** Largest request body in bytes, where a system sets no limit of its own. */
-  RUNLEDGER_BODY_LIMIT_BYTES: z.coerce.number().int().min(1_024).max(104_857_600).default(524_288),
+  RUNLEDGER_BODY_LIMIT_BYTES: whole(1_024, 104_857_600).default(524_288),
   /** Standard Webhooks secret(s), separated by blanks: webhooks configured by environment are signed with each. */
   WEBHOOK_SECRET: text.optional(),
   /** Networks that webhook endpoints set by API may reach although they are not public. */

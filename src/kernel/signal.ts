@@ -29,3 +29,22 @@ export class Turns {
     return turn;
   }
 }
+
+/** Lets so many work at the same time; the others wait in line. */
+export class Slots {
+  private readonly line: (() => void)[] = [];
+
+  constructor(private free: number) {}
+
+  async take(): Promise<void> {
+    if (this.free > 0) this.free -= 1;
+    else await new Promise<void>((resolve) => this.line.push(resolve));
+  }
+
+  /** Hands the slot to who has waited longest. */
+  give(): void {
+    const next = this.line.shift();
+    if (next) next();
+    else this.free += 1;
+  }
+}

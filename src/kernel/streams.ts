@@ -9,6 +9,7 @@ import type { Clock } from './ports/clock.js';
 import type { Appended, EventLog, ExpectedRevision, Position, SealedEvent, StoredEvent } from './ports/event-log.js';
 import type { Ids } from './ports/ids.js';
 import { currentContext } from './request-context.js';
+import { sealed } from './sealed-events.js';
 
 /** An aggregate as it stands: its state, and where its stream and hash chain end. */
 interface Loaded {
@@ -34,8 +35,15 @@ const MAX_ATTEMPTS = 50;
 /** How often the same append is sent again when its outcome is unknown. */
 const MAX_SENDS = 3;
 const PAGE = 1_000;
-const CACHED_STREAMS = 20_000;
-const CACHED_CHARACTERS = 64_000_000;
+
+/** How much is kept of what was loaded. */
+export interface CacheLimits {
+  readonly streams: number;
+  /** Of event data that the kept states were made from: a measure of their size. */
+  readonly characters: number;
+}
+
+const CACHE_LIMITS: CacheLimits = { streams: 5_000, characters: 32_000_000 };
 
 /**
  * Loads, decides, appends, and decides again after a conflict: the one place where the log is written.
@@ -44,11 +52,7 @@ const CACHED_CHARACTERS = 64_000_000;
  * by stream, and forgotten as soon as the log says that they are stale.
  */
 export class Streams {
-  private readonly cache = new LRUCache<string, Loaded>({
-    max: CACHED_STREAMS,
-    maxSize: CACHED_CHARACTERS,
-    sizeCalculation: (loaded) => loaded.characters + 200,
-  });
+  private readonly cache: LRUCache<string, Loaded>;
   private readonly turns = new Map<string, Promise<void>>();
 
   constructor(
@@ -58,11 +62,19 @@ export class Streams {
     private readonly ids: Ids,
     private readonly metrics: Metrics,
     private readonly onAppended: (tenant: string, position: Position) => void,
-  ) {}
+    limits: CacheLimits = CACHE_LIMITS,
+  ) {
+    this.cache = new LRUCache({
+      max: limits.streams,
+      maxSize: limits.characters,
+      sizeCalculation: (loaded) => loaded.characters + 200,
+    });
+  }
 
   /**
    * Carries out a command on one stream.
    *
+   * @param isNew The stream most likely has no event yet: it is not looked for, and found by the conflict if it has.
    * @throws Refused as the decider says, InvalidEvent for an event outside of its contract, TooLarge,
    *   Conflict when others won fifty times in a row, Unavailable when the log does not answer.
    */
@@ -70,9 +82,10 @@ export class Streams {
     decider: Decider<State, Command, Event>,
     stream: string,
     command: Command,
+    { isNew = false }: { readonly isNew?: boolean } = {},
   ): Promise<Outcome<State, Event>> {
     return this.inTurn(stream, async () => {
-      let loaded = await this.load(decider, stream);
+      let loaded = isNew ? (this.cached(decider, stream) ?? nothing(decider)) : await this.load(decider, stream);
       for (let attempt = 1; ; attempt++) {
         const at = this.clock.iso();
         const { commandId } = currentContext();
@@ -112,17 +125,20 @@ export class Streams {
     events: readonly Event[],
     at: string,
   ): Promise<Outcome<State, Event>> {
-    const sealed = this.seal(stream, loaded, events, at);
-    const appended = await this.send(stream, loaded.revision, sealed);
+    const batch = this.seal(stream, loaded, events, at);
+    const appended = await this.send(stream, loaded.revision, batch);
     const state = events.reduce((before, event) => decider.evolve(before, event, at), loaded.state as State);
     const { commandId } = currentContext();
     this.cache.set(stream, {
       decider,
       state,
       revision: appended.revision,
-      hash: sealed.at(-1)?.hash ?? loaded.hash,
+      hash: batch.at(-1)?.hash ?? loaded.hash,
       commandIds: commandId === undefined ? loaded.commandIds : new Set([...loaded.commandIds, commandId]),
-      characters: sealed.reduce((sum, event) => sum + event.data.length, loaded.characters),
+      characters: batch.reduce(
+        (sum, event) => sum + event.data.length,
+        decider.lastEventOnly === true ? 0 : loaded.characters,
+      ),
     });
     this.metrics.appended.inc({ system: systemOf(stream) }, events.length);
     this.onAppended(tenantOf(events), appended.position);
@@ -130,10 +146,10 @@ export class Streams {
   }
 
   /** Sends the same events again while nobody knows whether they are stored: their ids make that harmless. */
-  private async send(stream: string, expected: ExpectedRevision, sealed: readonly SealedEvent[]): Promise<Appended> {
+  private async send(stream: string, expected: ExpectedRevision, batch: readonly SealedEvent[]): Promise<Appended> {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.log.append(stream, expected, sealed);
+        return await this.log.append(stream, expected, batch);
       } catch (error) {
         if (!(error instanceof Unavailable) || attempt >= MAX_SENDS) throw error;
         await this.clock.sleep(20 * 2 ** attempt);
@@ -167,7 +183,7 @@ export class Streams {
       };
       revision += 1;
       previous = chainHash(previous, stream, revision, plain);
-      return { ...plain, hash: previous };
+      return sealed({ ...plain, hash: previous });
     });
   }
 
@@ -175,17 +191,12 @@ export class Streams {
     decider: Decider<State, Command, Event>,
     stream: string,
   ): Promise<Loaded> {
+    return this.cached(decider, stream) ?? this.refresh(decider, stream, nothing(decider));
+  }
+
+  private cached(decider: unknown, stream: string): Loaded | undefined {
     const cached = this.cache.get(stream);
-    if (cached?.decider === decider) return cached;
-    const nothing: Loaded = {
-      decider,
-      state: decider.initial,
-      revision: 'none',
-      hash: CHAIN_START,
-      commandIds: new Set(),
-      characters: 0,
-    };
-    return this.refresh(decider, stream, nothing);
+    return cached?.decider === decider ? cached : undefined;
   }
 
   /** What is known of a stream, brought up to its end. The same reference back means that nothing was missing. */
@@ -194,7 +205,8 @@ export class Streams {
     stream: string,
     known: Loaded,
   ): Promise<Loaded> {
-    let { revision, hash, characters } = known;
+    let { revision, hash } = known;
+    let characters = decider.lastEventOnly === true ? 0 : known.characters;
     let state = known.state as State;
     const commandIds = new Set(known.commandIds);
     for await (const stored of this.history(stream, known.revision, decider.lastEventOnly === true)) {
@@ -237,6 +249,12 @@ export class Streams {
       resolve();
     }
   }
+}
+
+/** An aggregate of which nothing has been heard. */
+function nothing(decider: { readonly initial: unknown }): Loaded {
+  const { initial: state } = decider;
+  return { decider, state, revision: 'none', hash: CHAIN_START, commandIds: new Set(), characters: 0 };
 }
 
 interface Decision<Event> {

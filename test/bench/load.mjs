@@ -2,6 +2,7 @@
  * Closed-loop load: a fixed number of clients, each of which sends its next request when the one before is answered.
  * Runs as a process of its own.
  */
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Pool } from 'undici';
 import { closedLoop, Durations } from './figures.mjs';
@@ -64,13 +65,18 @@ async function runs({ origin, clients, count, tenants, pollMs }) {
   return { perSecond: count / seconds, ...durations.summary(), polls: polls / count, stale };
 }
 
-/** One and the same request again and again; `paths` are taken in turn. */
-async function requests({ origin, clients, count, method, paths, headers, body }) {
+/**
+ * One and the same request again and again; `paths`, and `headers` where there are several, are taken in turn.
+ *
+ * @param keys Whether each request has an Idempotency-Key of its own.
+ */
+async function requests({ origin, clients, count, method, paths, headers, body, keys = false }) {
   const durations = new Durations();
   let bytes = 0;
   const seconds = await closedLoop(clients, count, async (index) => {
     const started = performance.now();
-    const own = typeof headers?.length === 'number' ? headers[index % headers.length] : headers;
+    const named = Array.isArray(headers) ? headers[index % headers.length] : headers;
+    const own = keys ? { ...named, 'idempotency-key': randomUUID() } : named;
     const answer = await exchange(origin, method, paths[index % paths.length], { headers: own, body });
     durations.add(performance.now() - started);
     bytes += answer.bytes;

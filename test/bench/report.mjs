@@ -35,7 +35,12 @@ export class Report {
   table() {
     const lines = [COLUMNS, ...this.rows.map(({ cells }) => cells)];
     const widths = COLUMNS.map((_, column) => Math.max(...lines.map((line) => line[column].length)));
-    const aligned = lines.map((line) => line.map((cell, column) => cell.padEnd(widths[column])).join('  ').trimEnd());
+    const aligned = lines.map((line) =>
+      line
+        .map((cell, column) => cell.padEnd(widths[column]))
+        .join('  ')
+        .trimEnd(),
+    );
     aligned.splice(1, 0, widths.map((width) => '-'.repeat(width)).join('  '));
     const notes = this.rows.filter(({ note }) => note).map(({ id, what, note }) => `${id}, ${what}: ${note}`);
     return [...aligned, ...(notes.length > 0 ? ['', ...notes] : [])].join('\n');

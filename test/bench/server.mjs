@@ -19,7 +19,7 @@ async function start({ dist, env, agents }) {
   const instant = (name) => [name, { name, run: async () => ({ step: name, ok: true }) }];
   const overrides = agents === 'memory' ? { hypershiftAgents: Object.fromEntries(STEPS.map(instant)) } : {};
   app = await createApp(
-    { PORT: '0', RUNLEDGER_LOG_LEVEL: 'warn', HYPERSHIFT_DEPLOY_TARGET: 'none', ...env },
+    { PORT: '0', RUNLEDGER_LOG_LEVEL: 'error', HYPERSHIFT_DEPLOY_TARGET: 'none', ...env },
     overrides,
   );
   return app.listen();

@@ -31,7 +31,7 @@ export class SqliteStore {
     const path = join(folder, 'runledger.db');
     const { writer, head } = await Writer.start(path, eventsSchema + jobsSchema, hooks);
     const reader = new DatabaseSync(path, { readOnly: true, timeout: 5_000 });
-    reader.exec('PRAGMA cache_size = -65536; PRAGMA mmap_size = 268435456;');
+    reader.exec('PRAGMA cache_size = -16384');
     const log = new SqliteEventLog(writer, reader, head);
     return new SqliteStore(
       log,

@@ -1,4 +1,5 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { Unavailable } from '../../kernel/errors.js';
 import {
   ViewStore,
   type CollectionShape,
@@ -46,7 +47,7 @@ export class SqliteViewStore extends ViewStore {
   override async load(collection: string, keys: readonly string[]): Promise<readonly StoredDocument[]> {
     if (keys.length === 0 || !this.exists(collection)) return [];
     const sql = `SELECT key, position, doc FROM ${table(collection)} WHERE key IN (SELECT value FROM json_each(?))`;
-    return this.query(sql, [JSON.stringify(keys)]).map(toDocument);
+    return this.queryCollection(collection, sql, [JSON.stringify(keys)]).map(toDocument);
   }
 
   override async write(writes: readonly CollectionWrite[]): Promise<void> {
@@ -61,7 +62,14 @@ export class SqliteViewStore extends ViewStore {
         params: documents.map(({ key, position, doc }) => [key, position, doc === null ? null : JSON.stringify(doc)]),
       });
     }
-    if (statements.length > 0) await this.writer.run(statements);
+    if (statements.length === 0) return;
+    try {
+      await this.writer.run(statements);
+    } catch (error) {
+      if (!isGone(error)) throw error;
+      for (const { collection } of writes) this.known.delete(collection);
+      throw new Unavailable('A collection was dropped meanwhile', { cause: error });
+    }
   }
 
   override async find(collection: string, query: ViewQuery): Promise<Page> {
@@ -78,7 +86,8 @@ export class SqliteViewStore extends ViewStore {
       filter.terms.push(`${order[0]} ${from} ?`);
       filter.params.push(...values, values[0] ?? NOTHING);
     }
-    const rows = this.query(
+    const rows = this.queryCollection(
+      collection,
       `SELECT key, position, doc${orderBy.map((name, index) => `, ${field(name)} AS o${index}`).join('')}
        FROM ${table(collection)} WHERE ${filter.terms.join(' AND ')}
        ORDER BY ${order.map((term) => `${term} ${direction}`).join(', ')} LIMIT ?`,
@@ -94,20 +103,24 @@ export class SqliteViewStore extends ViewStore {
     if (!this.exists(collection)) return 0;
     const { terms, params } = this.filter(collection, where);
     const sql = `SELECT count(*) AS n FROM ${table(collection)} WHERE ${terms.join(' AND ')}`;
-    return (this.query(sql, params)[0] as unknown as { n: number }).n;
+    const [row] = this.queryCollection(collection, sql, params) as unknown as { n: number }[];
+    return row?.n ?? 0;
   }
 
   override async collections(): Promise<readonly string[]> {
     const sql = "SELECT name AS key FROM sqlite_master WHERE type = 'table' AND substr(name, 1, 5) = ? ORDER BY name";
-    return this.query(sql, [PREFIX]).map(({ key }) => key.slice(PREFIX.length));
+    return this.query(sql, [PREFIX])
+      .map(({ key }) => decode(key.slice(PREFIX.length)))
+      .sort();
   }
 
   override async drop(collection: string): Promise<void> {
     const elements = this.query(
       "SELECT name AS key FROM sqlite_master WHERE type = 'table' AND substr(name, 1, ?) = ?",
-      [`elements:${collection}:`.length, `elements:${collection}:`],
+      [elementsPrefix(collection).length, elementsPrefix(collection)],
     );
     this.known.delete(collection);
+    this.arrays.delete(collection);
     this.statements.clear();
     await this.writer.run(
       [table(collection), ...elements.map(({ key }) => quote(key))].map((name) => ({
@@ -124,9 +137,20 @@ export class SqliteViewStore extends ViewStore {
   private exists(collection: string): boolean {
     if (this.known.has(collection)) return true;
     const sql = "SELECT name AS key FROM sqlite_master WHERE type = 'table' AND name = ?";
-    if (this.query(sql, [PREFIX + collection]).length === 0) return false;
+    if (this.query(sql, [PREFIX + encode(collection)]).length === 0) return false;
     this.known.add(collection);
     return true;
+  }
+
+  /** Nothing, where the collection has gone since it was last seen: others may drop it at any time. */
+  private queryCollection(collection: string, sql: string, params: readonly SqlValue[]): Row[] {
+    try {
+      return this.query(sql, params);
+    } catch (error) {
+      if (!isGone(error)) throw error;
+      this.known.delete(collection);
+      return [];
+    }
   }
 
   private query(sql: string, params: readonly SqlValue[]): Row[] {
@@ -141,23 +165,42 @@ export class SqliteViewStore extends ViewStore {
   private filter(collection: string, where: ViewQuery['where'] = {}): { terms: string[]; params: SqlValue[] } {
     const terms = ['doc IS NOT NULL'];
     const params: SqlValue[] = [];
-    const arrays = this.arrays.get(collection);
+    const arrays = this.arraysOf(collection);
     for (const [name, condition] of Object.entries(where)) {
       if (arrays?.has(name)) {
         terms.push(`key IN (SELECT key FROM ${elements(collection, name)} WHERE value = ?)`);
         params.push(condition as SqlValue);
       } else {
-        addTerms(field(name), condition, terms, params);
+        addTerms(name, condition, terms, params);
       }
     }
     return { terms, params };
   }
+
+  /** The array fields that a collection was prepared with, by this process or by one before it. */
+  private arraysOf(collection: string): ReadonlySet<string> {
+    const known = this.arrays.get(collection);
+    if (known) return known;
+    const prefix = elementsPrefix(collection);
+    const sql = "SELECT name AS key FROM sqlite_master WHERE type = 'table' AND substr(name, 1, ?) = ?";
+    const arrays = new Set(this.query(sql, [prefix.length, prefix]).map(({ key }) => decode(key.slice(prefix.length))));
+    this.arrays.set(collection, arrays);
+    return arrays;
+  }
 }
 
-function addTerms(term: string, condition: Condition, terms: string[], params: SqlValue[]): void {
+function isGone(error: unknown): boolean {
+  return /^(SQLite: )?no such table/.test((error as { message?: string }).message ?? '');
+}
+
+function addTerms(name: string, condition: Condition, terms: string[], params: SqlValue[]): void {
+  const term = field(name);
   if (typeof condition !== 'object' || condition === null) {
     terms.push(`${term} = ?`);
     params.push(typeof condition === 'boolean' ? Number(condition) : (condition ?? NOTHING));
+    // What is extracted of `true` is 1: only its type tells it from the number.
+    if (typeof condition === 'boolean') terms.push(`${typeOf(name)} IN ('true', 'false')`);
+    if (typeof condition === 'number') terms.push(`${typeOf(name)} IN ('integer', 'real')`);
     return;
   }
   // A missing field is in no range.
@@ -174,7 +217,7 @@ function schemaOf(collection: string, { indexes, arrays = [] }: CollectionShape)
     `CREATE TABLE IF NOT EXISTS ${name} (key TEXT NOT NULL PRIMARY KEY, position INTEGER NOT NULL, doc TEXT) STRICT`,
   ];
   for (const { fields } of indexes) {
-    const index = quote(`index:${collection}:${fields.join('+')}`);
+    const index = quote(`index:${encode(collection)}:${fields.map(encode).join('+')}`);
     statements.push(`CREATE INDEX IF NOT EXISTS ${index} ON ${name} (${[...fields.map(field), 'key'].join(', ')})`);
   }
   for (const array of arrays) {
@@ -183,9 +226,9 @@ function schemaOf(collection: string, { indexes, arrays = [] }: CollectionShape)
     const fill = `INSERT OR IGNORE INTO ${list} SELECT value, new.key FROM json_each(new.doc, ${path}) WHERE new.doc IS NOT NULL;`;
     statements.push(
       `CREATE TABLE IF NOT EXISTS ${list} (value TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY (value, key)) STRICT, WITHOUT ROWID`,
-      `CREATE INDEX IF NOT EXISTS ${quote(`elements-by-key:${collection}:${array}`)} ON ${list} (key)`,
-      `CREATE TRIGGER IF NOT EXISTS ${quote(`added:${collection}:${array}`)} AFTER INSERT ON ${name} BEGIN ${fill} END`,
-      `CREATE TRIGGER IF NOT EXISTS ${quote(`changed:${collection}:${array}`)} AFTER UPDATE OF doc ON ${name}
+      `CREATE INDEX IF NOT EXISTS ${quote(`elements-by-key:${encode(collection)}:${encode(array)}`)} ON ${list} (key)`,
+      `CREATE TRIGGER IF NOT EXISTS ${quote(`added:${encode(collection)}:${encode(array)}`)} AFTER INSERT ON ${name} BEGIN ${fill} END`,
+      `CREATE TRIGGER IF NOT EXISTS ${quote(`changed:${encode(collection)}:${encode(array)}`)} AFTER UPDATE OF doc ON ${name}
        WHEN json_extract(old.doc, ${path}) IS NOT json_extract(new.doc, ${path})
        BEGIN DELETE FROM ${list} WHERE key = new.key; ${fill} END`,
     );
@@ -198,11 +241,28 @@ function toDocument({ key, position, doc }: Row): StoredDocument {
 }
 
 function table(collection: string): string {
-  return quote(PREFIX + collection);
+  return quote(PREFIX + encode(collection));
 }
 
 function elements(collection: string, array: string): string {
-  return quote(`elements:${collection}:${array}`);
+  return quote(elementsPrefix(collection) + encode(array));
+}
+
+function elementsPrefix(collection: string): string {
+  return `elements:${encode(collection)}:`;
+}
+
+/** Names of tables and the like do not tell upper from lower case, and ours are divided by colons. */
+function encode(name: string): string {
+  return name.replace(/[A-Z%:+]/g, (character) => `%${character.charCodeAt(0).toString(16)}`);
+}
+
+function decode(name: string): string {
+  return name.replace(/%(..)/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+}
+
+function typeOf(name: string): string {
+  return `json_type(doc, ${text(`$.${JSON.stringify(name)}`)})`;
 }
 
 /** A field's value, never null: rows can then be compared as a whole, and an index serves order and paging alike. */

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { DatabaseSync } from 'node:sqlite';
 import type { Clock } from '../../kernel/ports/clock.js';
 import {
@@ -29,6 +30,9 @@ export const jobsSchema = `
   CREATE INDEX IF NOT EXISTS jobs_group ON jobs (grp, state);
 `;
 
+/** Why a wait ends: a reason of its own saves making an exception each time. */
+const RESTED = 'rested';
+
 interface JobRow {
   readonly seq: number;
   readonly id: string;
@@ -47,6 +51,8 @@ interface JobRow {
 export class SqliteWorkQueue extends WorkQueue {
   private readonly origin: number;
   private readonly waiters = new Set<() => void>();
+  /** Makes tokens of this process differ from those of any other. */
+  private readonly session = randomUUID();
   private tokens = 0;
 
   constructor(
@@ -61,7 +67,7 @@ export class SqliteWorkQueue extends WorkQueue {
   override async put(jobs: readonly Job[]): Promise<void> {
     if (jobs.length === 0) return;
     const now = this.now();
-    await this.change(
+    const put = this.change(
       "INSERT INTO jobs (id, kind, grp, payload, state, due) VALUES (?, ?, ?, ?, 'waiting', ?) ON CONFLICT (id) DO NOTHING",
       jobs.map(({ id, kind, group, payload, delayMs = 0 }) => [
         id,
@@ -71,7 +77,9 @@ export class SqliteWorkQueue extends WorkQueue {
         now + delayMs,
       ]),
     );
+    // Who waits asks at once, and is served in the same transaction.
     this.wake();
+    await put;
   }
 
   override async lease(request: LeaseRequest): Promise<readonly Lease[]> {
@@ -189,7 +197,7 @@ export class SqliteWorkQueue extends WorkQueue {
   private async take({ kinds, worker, leaseMs, limit = 1 }: LeaseRequest): Promise<Lease[]> {
     const now = this.now();
     const wanted = JSON.stringify(kinds);
-    const token = `${this.origin}:${(this.tokens += 1)}`;
+    const token = `${this.session}:${(this.tokens += 1)}`;
     const [, taken] = await this.writer.run([
       {
         sql: `UPDATE jobs SET state = 'waiting', token = NULL, worker = NULL
@@ -232,12 +240,12 @@ export class SqliteWorkQueue extends WorkQueue {
 
   private async rest(ms: number, changed: { promise: Promise<void> }, signal?: AbortSignal): Promise<void> {
     const stop = new AbortController();
-    const aborted = (): void => stop.abort();
+    const aborted = (): void => stop.abort(RESTED);
     signal?.addEventListener('abort', aborted);
     try {
       await Promise.race([changed.promise, this.clock.sleep(Math.min(ms, 2_000_000_000), stop.signal)]);
     } finally {
-      stop.abort();
+      stop.abort(RESTED);
       signal?.removeEventListener('abort', aborted);
     }
   }

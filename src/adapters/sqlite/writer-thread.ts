@@ -23,7 +23,7 @@ const { path, schema } = workerData as { path: string; schema: string };
 
 const database = new DatabaseSync(path, { timeout: 5_000 });
 database.exec(
-  'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -65536;',
+  'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -32768;',
 );
 database.exec(schema);
 
@@ -133,10 +133,13 @@ function prepare(sql: string): StatementSync {
   return statement;
 }
 
-/** SQLITE_ERROR, SQLITE_CONSTRAINT, SQLITE_MISMATCH, SQLITE_TOOBIG: the statement is wrong, the store is well. */
+/**
+ * SQLITE_ERROR, SQLITE_TOOBIG, SQLITE_CONSTRAINT, SQLITE_MISMATCH, or a value that never came as far as SQLite: the
+ * statement is wrong, the store is well.
+ */
 function isOwnFault(error: unknown): boolean {
-  const code = (error as { errcode?: number }).errcode ?? 0;
-  return [1, 18, 19, 20].includes(code & 0xff);
+  const { errcode } = error as { errcode?: number };
+  return errcode === undefined || [1, 18, 19, 20].includes(errcode & 0xff);
 }
 
 function messageOf(error: unknown): string {

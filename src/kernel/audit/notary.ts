@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { checkpointSigned, type CheckpointEvent } from '../../../contracts/runledger/ledger.events.js';
 import { canonicalJson } from '../canonical-json.js';
 import type { Decider } from '../decider.js';
-import { CHAIN_START } from '../hash-chain.js';
+import { CHAIN_START, orderHash } from '../hash-chain.js';
 import type { Clock } from '../ports/clock.js';
 import { START, type EventLog, type Position, type StoredEvent } from '../ports/event-log.js';
 import type { Streams } from '../streams.js';
@@ -14,19 +14,22 @@ export type CheckpointData = CheckpointEvent['data'];
 type Head = CheckpointData['heads'][number];
 
 const EVERY_MS = 60_000;
-/** A checkpoint with these and one more batch of heads is still far below the size limit of an append. */
-const MAX_HEADS = 2_000;
+/** A checkpoint with so much and one more batch of heads is still below the size limit of an append. */
+const MAX_HEADS_BYTES = 300_000;
 const BATCH = 500;
 
-interface Checkpoints {
-  readonly position: Position;
+interface SignCommand {
+  readonly data: CheckpointData;
+  /** How many events the checkpoint before covers; 0 when there is none. */
+  readonly after: number;
 }
 
-const decider: Decider<Checkpoints, CheckpointData, CheckpointEvent> = {
-  initial: { position: START },
+const decider: Decider<{ readonly events: number }, SignCommand, CheckpointEvent> = {
+  initial: { events: 0 },
   lastEventOnly: true,
-  decide: (data, state) => (data.position > state.position ? [{ type: checkpointSigned.type, data }] : []),
-  evolve: (_state, event) => ({ position: event.data.position }),
+  // Another process may have signed meanwhile: then `previous` names the wrong checkpoint.
+  decide: ({ data, after }, { events }) => (after === events ? [{ type: checkpointSigned.type, data }] : []),
+  evolve: (_state, event) => ({ events: event.data.events }),
 };
 
 /** What a checkpoint's signature covers. */
@@ -41,8 +44,10 @@ export function signedText({ signature: _signature, ...rest }: CheckpointData): 
 export class Notary {
   private readonly stop = new AbortController();
   private readonly heads = new Map<string, Head>();
+  private headsBytes = 0;
   private position: Position = START;
-  private previous = CHAIN_START;
+  private events = 0;
+  private order = CHAIN_START;
   private loops: Promise<void>[] = [];
   private signing: Promise<void> = Promise.resolve();
 
@@ -55,11 +60,8 @@ export class Notary {
   ) {}
 
   async start(): Promise<void> {
-    const [last] = await this.log.readStream(CHECKPOINT_STREAM, { backwards: true, limit: 1 });
-    if (last) {
-      this.position = (JSON.parse(last.data) as CheckpointData).position;
-      this.previous = last.hash;
-    }
+    const last = await this.lastCheckpoint();
+    if (last) ({ position: this.position, events: this.events, order: this.order } = last.data);
     this.loops = [this.follow(), this.signForEver()];
   }
 
@@ -68,13 +70,17 @@ export class Notary {
     this.stop.abort();
     await Promise.all(this.loops);
     await this.signing;
-    // What was appended last may not have come by the subscription yet.
-    for (;;) {
-      const batch = await this.log.readAll(this.position, { limit: BATCH });
-      if (batch.length === 0) break;
-      await this.take(batch);
+    try {
+      // What was appended last may not have come by the subscription yet.
+      for (;;) {
+        const batch = await this.log.readAll(this.position, { limit: BATCH });
+        if (batch.length === 0) break;
+        await this.take(batch);
+      }
+      await this.sign();
+    } catch (error) {
+      this.logger.warn({ err: error }, 'no last checkpoint could be signed, the next start signs it');
     }
-    await this.sign();
   }
 
   private async follow(): Promise<void> {
@@ -91,12 +97,20 @@ export class Notary {
   }
 
   private async take(batch: readonly StoredEvent[]): Promise<void> {
-    for (const { stream, revision, hash, position } of batch) {
+    for (const event of batch) {
+      const { stream, revision, hash, position } = event;
       this.position = position;
+      this.events += 1;
+      this.order = orderHash(this.order, event);
       // The checkpoints' own stream is chained by `previous`; signing it would never come to rest.
-      if (stream !== CHECKPOINT_STREAM) this.heads.set(stream, { stream, revision, hash });
+      if (stream !== CHECKPOINT_STREAM) this.remember({ stream, revision, hash });
     }
-    if (this.heads.size >= MAX_HEADS) await this.signNow();
+    if (this.headsBytes >= MAX_HEADS_BYTES) await this.signNow();
+  }
+
+  private remember(head: Head): void {
+    if (!this.heads.has(head.stream)) this.headsBytes += bytesOf(head);
+    this.heads.set(head.stream, head);
   }
 
   private async signForEver(): Promise<void> {
@@ -121,25 +135,36 @@ export class Notary {
 
   private async sign(): Promise<void> {
     if (this.heads.size === 0) return;
-    const { position } = this;
+    const { position, events, order } = this;
     const heads = [...this.heads.values()].sort((a, b) => (a.stream < b.stream ? -1 : 1));
-    await this.append(position, heads);
-    for (const head of heads) if (this.heads.get(head.stream) === head) this.heads.delete(head.stream);
+    await this.append({ system: 'runledger', tenant: 'runledger', position, events, order, heads });
+    for (const head of heads) {
+      if (this.heads.get(head.stream) !== head) continue;
+      this.heads.delete(head.stream);
+      this.headsBytes -= bytesOf(head);
+    }
   }
 
-  private async append(position: Position, heads: readonly Head[]): Promise<void> {
-    const unsigned = {
-      system: 'runledger' as const,
-      tenant: 'runledger' as const,
-      position,
-      heads: [...heads],
-      previous: this.previous,
-      publicKey: this.key.publicKey,
-      signature: '',
-    };
-    const signature = this.key.sign(signedText(unsigned));
-    await this.streams.transact(decider, CHECKPOINT_STREAM, { ...unsigned, signature });
-    const [last] = await this.log.readStream(CHECKPOINT_STREAM, { backwards: true, limit: 1 });
-    if (last) this.previous = last.hash;
+  /** Signs after the newest checkpoint, unless that covers as much: another process may sign too. */
+  private async append(covered: Omit<CheckpointData, 'previous' | 'publicKey' | 'signature'>): Promise<void> {
+    for (;;) {
+      const last = await this.lastCheckpoint();
+      const after = last?.data.events ?? 0;
+      if (after >= covered.events) return;
+      const { publicKey } = this.key;
+      const unsigned = { ...covered, previous: last?.hash ?? CHAIN_START, publicKey, signature: '' };
+      const data = { ...unsigned, signature: this.key.sign(signedText(unsigned)) };
+      const outcome = await this.streams.transact(decider, CHECKPOINT_STREAM, { data, after });
+      if (outcome.events.length > 0) return;
+    }
   }
+
+  private async lastCheckpoint(): Promise<{ readonly data: CheckpointData; readonly hash: string } | undefined> {
+    const [last] = await this.log.readStream(CHECKPOINT_STREAM, { backwards: true, limit: 1 });
+    return last && { data: JSON.parse(last.data) as CheckpointData, hash: last.hash };
+  }
+}
+
+function bytesOf({ stream }: Head): number {
+  return Buffer.byteLength(JSON.stringify(stream)) + 130;
 }

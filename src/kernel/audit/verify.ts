@@ -1,14 +1,19 @@
 import { createPublicKey, verify as verifySignature } from 'node:crypto';
-import { CHAIN_START, chainHash } from '../hash-chain.js';
+import { checkpointSigned } from '../../../contracts/runledger/ledger.events.js';
+import { CHAIN_START, chainHash, orderHash } from '../hash-chain.js';
 import { START, type EventLog, type Position, type StoredEvent } from '../ports/event-log.js';
 import { CHECKPOINT_STREAM, signedText, type CheckpointData } from './notary.js';
 
 /** The first thing that is not as it was written. */
 export interface Finding {
-  /** `altered`: content does not match its hash. `gap`: a revision is missing, repeated or out of order. `signature`, `head`: a checkpoint says otherwise. */
-  readonly problem: 'altered' | 'gap' | 'signature' | 'head';
+  /**
+   * `altered`: content does not match its hash. `gap`: a revision is missing, repeated or out of order. A signed
+   * checkpoint says otherwise: `head` of a stream, `order` of the log. `signature`: a checkpoint is none.
+   */
+  readonly problem: 'altered' | 'gap' | 'signature' | 'head' | 'order';
   readonly stream: string;
   readonly revision: number;
+  /** Where it came out: of the event itself, or of the checkpoint that knows better. */
   readonly position: Position;
   readonly message: string;
 }
@@ -17,75 +22,137 @@ export interface Verification {
   readonly events: number;
   readonly streams: number;
   readonly checkpoints: number;
-  /** Events after the newest checkpoint: chained, but not signed yet. */
+  /** Events that no checkpoint covers: chained, but not signed yet. */
   readonly unsigned: number;
   readonly finding: Finding | null;
 }
 
-const PAGE = 1_000;
-
-interface ChainEnd {
-  revision: number;
-  hash: string;
+/** What the verifier knows from elsewhere. */
+export interface Trust {
+  /** Public key (SPKI, DER in base64) that every checkpoint must be signed with. @default any key */
+  readonly publicKey?: string | undefined;
+  /** A checkpoint that was kept outside: a log that does not hold it was replaced by an older or another one. */
+  readonly checkpoint?: { readonly revision: number; readonly hash: string } | undefined;
 }
 
+/** An event as far as chains and checkpoints go. `order` stands for the whole log up to it. */
+interface Link {
+  readonly stream: string;
+  readonly revision: number;
+  readonly hash: string;
+  readonly order: string;
+}
+
+const PAGE = 1_000;
+const BEFORE_ALL = { revision: -1, hash: CHAIN_START };
+
 /**
- * Recomputes the hash chain of every stream, and compares the heads with the signed checkpoints. Feed it the events of
- * the whole log in order; it names the first that was altered, removed, inserted or moved.
- *
- * @param trusted Public key (SPKI, DER in base64) that checkpoints must be signed with; any key when left out.
+ * Recomputes the hash chain of every stream, and compares heads and order with the signed checkpoints. Feed it the
+ * events of the whole log in order; it names the first that was altered, removed, inserted or moved.
  */
 export class LogVerifier {
-  private readonly chains = new Map<string, ChainEnd>();
+  private readonly chains = new Map<string, Link>();
+  /** Where each stream stood when the newest checkpoint was signed. */
+  private readonly signed = new Map<string, Link>();
+  /** What came after that, in log order. */
+  private readonly tail: Link[] = [];
+  private covered = 0;
+  private order = CHAIN_START;
   private events = 0;
   private checkpoints = 0;
-  private unsigned = 0;
   private finding: Finding | null = null;
 
-  constructor(private readonly trusted?: string) {}
+  constructor(private readonly trust: Trust = {}) {}
 
+  /** What has come out so far; `finish` first when that was the whole log. */
   get result(): Verification {
-    const { events, checkpoints, unsigned, finding } = this;
+    const { events, checkpoints, finding } = this;
+    const unsigned = this.tail.filter(({ stream }) => stream !== CHECKPOINT_STREAM).length;
     return { events, streams: this.chains.size, checkpoints, unsigned, finding };
   }
 
   /** @returns false when something is wrong: no need to go on. */
   take(event: StoredEvent): boolean {
     if (this.finding) return false;
-    const end = this.chains.get(event.stream) ?? { revision: -1, hash: CHAIN_START };
-    if (event.revision !== end.revision + 1) {
-      return this.found('gap', event, `revision ${end.revision + 1} of ${event.stream} is missing or out of order`);
+    const { stream, revision, hash } = event;
+    const end = this.chains.get(stream) ?? BEFORE_ALL;
+    if (revision !== end.revision + 1) {
+      const missing = end.revision + 1;
+      const message = `revision ${missing} of ${stream} is missing or out of order`;
+      return this.found('gap', { ...event, revision: Math.min(missing, revision) }, message);
     }
-    if (chainHash(end.hash, event.stream, event.revision, event) !== event.hash) {
-      return this.found('altered', event, `the event does not match its hash, or the one before it was changed`);
+    if (chainHash(end.hash, stream, revision, event) !== hash) {
+      return this.found('altered', event, 'the event does not match its hash, or the one before it was changed');
     }
-    if (event.stream === CHECKPOINT_STREAM && !this.checkpoint(event, end)) return false;
-    this.chains.set(event.stream, { revision: event.revision, hash: event.hash });
+    if (stream === CHECKPOINT_STREAM && !this.checkpoint(event, end.hash)) return false;
+    this.order = orderHash(this.order, event);
+    const link = { stream, revision, hash, order: this.order };
+    this.chains.set(stream, link);
+    this.tail.push(link);
     this.events += 1;
-    this.unsigned = event.stream === CHECKPOINT_STREAM ? 0 : this.unsigned + 1;
     return true;
   }
 
-  private checkpoint(event: StoredEvent, before: ChainEnd): boolean {
+  /** That was the whole log. */
+  finish(): Verification {
+    const { checkpoint } = this.trust;
+    const end = this.chains.get(CHECKPOINT_STREAM) ?? BEFORE_ALL;
+    if (!this.finding && checkpoint && end.revision < checkpoint.revision) {
+      const at = { stream: CHECKPOINT_STREAM, revision: end.revision + 1, position: START };
+      this.found('head', at, `the log ends before checkpoint ${checkpoint.revision}, which was kept elsewhere`);
+    }
+    return this.result;
+  }
+
+  private checkpoint(event: StoredEvent, previous: string): boolean {
+    const problem = this.signatureProblem(event, previous);
+    if (problem !== undefined) return this.found('signature', event, problem);
     const data = JSON.parse(event.data) as CheckpointData;
-    const key = createPublicKey({ key: Buffer.from(data.publicKey, 'base64'), format: 'der', type: 'spki' });
-    const signature = Buffer.from(data.signature, 'base64');
-    if (this.trusted !== undefined && data.publicKey !== this.trusted) {
-      return this.found('signature', event, 'the checkpoint is signed with another key');
+    if (!this.holdsHeads(event, data) || !this.holdsNothingElse(event, data)) return false;
+    const last = this.tail[data.events - this.covered - 1];
+    if (last?.order !== data.order) {
+      return this.found('order', event, `the ${data.events} events it covers were in another order`);
     }
-    if (data.previous !== before.hash || !verifySignature(null, Buffer.from(signedText(data)), key, signature)) {
-      return this.found('signature', event, 'the checkpoint was not signed like this');
-    }
-    for (const head of data.heads) {
-      const end = this.chains.get(head.stream);
-      // Events between the signing and the checkpoint's own place in the log may have moved the stream on.
-      if (end && end.revision > head.revision) continue;
-      if (end?.revision !== head.revision || end.hash !== head.hash) {
-        const message = `checkpoint ${event.revision} saw ${head.stream} at revision ${head.revision}; the log does not hold it like that`;
-        return this.found('head', { ...event, stream: head.stream, revision: head.revision }, message);
-      }
-    }
+    for (const link of this.tail.splice(0, data.events - this.covered)) this.signed.set(link.stream, link);
+    this.covered = data.events;
     this.checkpoints += 1;
+    return true;
+  }
+
+  private signatureProblem(event: StoredEvent, previous: string): string | undefined {
+    const { publicKey: trusted, checkpoint: kept } = this.trust;
+    const parsed = checkpointSigned.data.safeParse(parse(event.data));
+    if (!parsed.success) return 'this is no checkpoint';
+    const { data } = parsed;
+    if (trusted !== undefined && data.publicKey !== trusted) return 'the checkpoint is signed with another key';
+    if (data.previous !== previous || !isSigned(data)) return 'the checkpoint was not signed like this';
+    if (kept?.revision === event.revision && kept.hash !== event.hash) return 'another checkpoint was kept elsewhere';
+    return undefined;
+  }
+
+  /** Every head that was signed must be there: streams may have moved on before the checkpoint was appended. */
+  private holdsHeads(event: StoredEvent, { heads }: CheckpointData): boolean {
+    const known = new Map(this.tail.map((link) => [placeOf(link), link.hash]));
+    for (const head of heads) {
+      const before = this.signed.get(head.stream);
+      const hash = known.get(placeOf(head)) ?? (before?.revision === head.revision ? before.hash : undefined);
+      if (hash === head.hash) continue;
+      const { revision } = this.chains.get(head.stream) ?? BEFORE_ALL;
+      const at = { stream: head.stream, revision: Math.min(head.revision, revision + 1), position: event.position };
+      const message = `checkpoint ${event.revision} saw ${head.stream} at revision ${head.revision}; the log does not hold it like that`;
+      return this.found('head', at, message);
+    }
+    return true;
+  }
+
+  /** What it covers must not lie past the heads that it names. */
+  private holdsNothingElse(event: StoredEvent, { heads, events }: CheckpointData): boolean {
+    const named = new Map(heads.map(({ stream, revision }) => [stream, revision]));
+    for (const { stream, revision } of this.tail.slice(0, Math.max(0, events - this.covered))) {
+      if (stream === CHECKPOINT_STREAM || revision <= (named.get(stream) ?? -1)) continue;
+      const message = `revision ${revision} of ${stream} was not there when checkpoint ${event.revision} was signed`;
+      return this.found('head', { stream, revision, position: event.position }, message);
+    }
     return true;
   }
 
@@ -101,14 +168,36 @@ export class LogVerifier {
 }
 
 /** Verifies the whole log. */
-export async function verifyLog(log: EventLog, trusted?: string): Promise<Verification> {
-  const verifier = new LogVerifier(trusted);
+export async function verifyLog(log: EventLog, trust: Trust = {}): Promise<Verification> {
+  const verifier = new LogVerifier(trust);
   let from = START;
   for (;;) {
     const page = await log.readAll(from, { limit: PAGE });
     for (const event of page) if (!verifier.take(event)) return verifier.result;
     const last = page.at(-1);
-    if (!last) return verifier.result;
+    if (!last) return verifier.finish();
     from = last.position;
   }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function isSigned(data: CheckpointData): boolean {
+  try {
+    const key = createPublicKey({ key: Buffer.from(data.publicKey, 'base64'), format: 'der', type: 'spki' });
+    return verifySignature(null, Buffer.from(signedText(data)), key, Buffer.from(data.signature, 'base64'));
+  } catch {
+    // A key that is none signs nothing.
+    return false;
+  }
+}
+
+function placeOf({ stream, revision }: { readonly stream: string; readonly revision: number }): string {
+  return `${revision} ${stream}`;
 }

@@ -46,16 +46,21 @@ export async function configureHttp(fastify: FastifyInstance, kernel: Kernel): P
     if (request.ledger) inContext(request.ledger, done);
     else done();
   });
-  fastify.addHook('preHandler', async (request, reply) => {
-    if (request.method === 'POST') await repeatAnswer(request, reply, kernel);
+  // Callbacks where there is nothing to wait for: these run for every request.
+  fastify.addHook('preHandler', (request, reply, done) => {
+    const key = request.method === 'POST' ? single(request.headers['idempotency-key']) : undefined;
+    if (key === undefined || key === '') return done();
+    repeatAnswer(key, request, reply, kernel).then((answered) => {
+      if (!answered) done();
+    }, done);
   });
-  fastify.addHook('onSend', async (request, reply, payload) => {
-    await recordAnswer(request, reply, payload, kernel);
+  fastify.addHook('onSend', (request, reply, payload, done) => {
     const { correlationId, answer } = request.ledger ?? {};
     if (correlationId !== undefined) reply.header('x-correlation-id', correlationId);
     if (answer?.position !== undefined) reply.header('x-ledger-position', String(answer.position));
     if (answer?.stale) reply.header('x-ledger-stale', 'true');
-    return payload;
+    if (!request.ledger?.claim) return done(null, payload);
+    recordAnswer(request.ledger.claim, reply, payload, kernel).then(() => done(null, payload), done);
   });
   fastify.addHook('onResponse', (request, reply, done) => {
     request.ledger?.claim?.release();
@@ -100,43 +105,42 @@ function acceptBodies(fastify: FastifyInstance): void {
   fastify.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, _body, done) => done(null, undefined));
 }
 
-async function repeatAnswer(request: FastifyRequest, reply: FastifyReply, kernel: Kernel): Promise<void> {
-  const key = single(request.headers['idempotency-key']);
+/** @returns whether the first answer was sent again. */
+async function repeatAnswer(
+  key: string,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  kernel: Kernel,
+): Promise<boolean> {
   const context = request.ledger;
-  if (key === undefined || key === '' || !context) return;
+  if (!context) return false;
   if (key.length > MAX_KEY) throw new Refused('invalid', `Idempotency-Key is longer than ${MAX_KEY} characters`);
-  const caller = [
-    context.dialect.system,
-    ...context.dialect.callerHeaders.map((name) => single(request.headers[name]) ?? ''),
-  ];
+  const callerHeaders = context.dialect.callerHeaders.map((name) => single(request.headers[name]) ?? '');
   const fingerprint = createHash('sha256')
     .update(JSON.stringify([request.method, request.url, request.rawBody ?? '']))
     .digest('hex');
-  const accepted = await kernel.idempotency.accept(key, JSON.stringify(caller), fingerprint);
+  const caller = JSON.stringify([context.dialect.system, ...callerHeaders]);
+  const accepted = await kernel.idempotency.accept(key, caller, fingerprint);
   if ('stream' in accepted) {
     context.claim = accepted;
     context.commandId = accepted.commandId;
-    return;
+    return false;
   }
-  reply.header('idempotent-replayed', 'true');
-  await reply.code(accepted.status).type(accepted.contentType).send(accepted.body);
+  void reply.header('idempotent-replayed', 'true').code(accepted.status).type(accepted.contentType).send(accepted.body);
+  return true;
 }
 
 /** An answer of 500 and above is no answer: the same request may be sent again. */
-async function recordAnswer(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  payload: unknown,
-  kernel: Kernel,
-): Promise<void> {
-  const claim = request.ledger?.claim;
-  if (!claim || reply.statusCode >= 500) return;
+async function recordAnswer(claim: Claim, reply: FastifyReply, payload: unknown, kernel: Kernel): Promise<void> {
+  if (reply.statusCode >= 500) return;
   const body = typeof payload === 'string' ? payload : Buffer.isBuffer(payload) ? payload.toString() : '';
   const contentType = String(reply.getHeader('content-type') ?? 'application/json; charset=utf-8');
-  // The command is done. Should its answer not be recorded, the repeated request finds the command done, and says so.
-  await kernel.idempotency
-    .answered(claim, { status: reply.statusCode, contentType, body })
-    .catch((error: unknown) => kernel.logger.warn({ err: error }, 'an answer could not be recorded'));
+  try {
+    await kernel.idempotency.answered(claim, { status: reply.statusCode, contentType, body });
+  } catch (error) {
+    // The command is done. Repeated, the request finds it done, and is answered in the same way.
+    kernel.logger.warn({ err: error }, 'an answer could not be recorded');
+  }
 }
 
 function single(value: string | string[] | undefined): string | undefined {

@@ -80,7 +80,7 @@ export abstract class EventLog {
    *
    * @throws Conflict when the stream is at another revision.
    * @throws InvalidEvent before anything is sent, for an id that is no UUID, an empty type or stream name, a name
-   *   that begins with `$` or holds a control character, data or metadata that is no JSON object, or no event at all.
+   *   that begins with `$` or holds a control character or a lone surrogate, data or metadata that is no JSON object, or no event at all.
    * @throws TooLarge when the data exceeds `MAX_APPEND_BYTES`.
    * @throws Unavailable when the store cannot be reached or the outcome is unknown: append again with the same ids.
    */

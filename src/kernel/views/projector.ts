@@ -6,26 +6,14 @@ import { START, type EventLog, type Position, type StoredEvent } from '../ports/
 import type { ViewStore } from '../ports/view-store.js';
 import { Signal, Turns } from '../signal.js';
 import { CHECKPOINT_MARK, collectionName, ORIGIN_MARK, parseCollection, SERVING_MARK, type AnyView } from './view.js';
-import { ViewInstance, type Folded, type Poison } from './view-instance.js';
+import { ViewInstance, type Folded } from './view-instance.js';
+import { statusOf, type Standing, type ViewStatus } from './view-status.js';
 
-/** How one view stands, for health, metrics and operators. */
-export interface ViewStatus {
-  readonly name: string;
-  readonly version: number;
-  /** `building`: nothing to answer from yet. `rebuilding`: a second collection is built beside the serving one. */
-  readonly state: 'building' | 'live' | 'rebuilding' | 'paused' | 'stopped';
-  /** Of the collection that answers; how far it is. */
-  readonly collection: string | null;
-  readonly position: Position;
-  readonly head: Position;
-  readonly poison: Poison | null;
-  readonly rebuild: { readonly collection: string; readonly position: Position } | null;
-}
-
-interface Entry {
-  readonly view: AnyView;
+interface Entry extends Standing {
   serving?: ViewInstance;
   building?: ViewInstance;
+  /** Number of the newest build: a number is never given twice, or a late write would reach the wrong collection. */
+  builds: number;
 }
 
 /** Small enough that folding one batch holds up no request. */
@@ -46,6 +34,7 @@ export class Projector {
   private livePosition: Position = START;
   private readonly stop = new AbortController();
   private readonly liveTurns = new Turns();
+  private readonly buildTurns = new Turns();
   private readonly progress = new Signal();
   private readonly moreToBuild = new Signal();
   private loops: Promise<void>[] = [];
@@ -61,7 +50,7 @@ export class Projector {
   /** @throws Error when two views share a name. */
   register(view: AnyView): void {
     if (this.entries.has(view.name)) throw new Error(`View ${view.name} is registered twice`);
-    this.entries.set(view.name, { view });
+    this.entries.set(view.name, { view, builds: 0 });
   }
 
   get views(): readonly AnyView[] {
@@ -80,6 +69,7 @@ export class Projector {
     this.stop.abort();
     this.moreToBuild.fire();
     await Promise.all(this.loops);
+    await this.keepCheckpoints();
     this.progress.fire();
   }
 
@@ -108,8 +98,7 @@ export class Projector {
 
   /** Builds the view anew from the first event, beside the collection that serves. No effect while one is built. */
   async rebuild(name: string): Promise<void> {
-    const entry = this.entry(name);
-    if (!entry.building) await this.beginBuild(entry, await this.store.collections());
+    await this.beginBuild(this.entry(name));
   }
 
   /** Holds a rebuild where it is, or lets it go on. The serving collection follows the log all the while. */
@@ -127,7 +116,7 @@ export class Projector {
     this.logger.warn({ view: name, ...instance.poison }, 'poison event skipped');
     await instance.mark(CHECKPOINT_MARK, instance.poison.position);
     instance.poison = undefined;
-    await this.sendBack(instance);
+    this.sendBack(instance);
     return true;
   }
 
@@ -136,22 +125,35 @@ export class Projector {
     return [...this.entries.values()].map((entry) => statusOf(entry, head));
   }
 
-  /** Whether every view answers and follows the log live. A stopped view answers, and is reported by `status`. */
+  /** Whether every view follows the log live. One that has stopped holds up nobody else: `status` reports it. */
   ready(): boolean {
-    return [...this.entries.values()].every(({ serving }) => serving && (this.live.has(serving) || serving.poison));
+    const settled = ({ serving, building }: Entry): boolean =>
+      serving ? this.live.has(serving) || serving.poison !== undefined : building?.poison !== undefined;
+    return [...this.entries.values()].every(settled);
   }
 
   /** Looks whether a view's serving collection is still there, and builds it again when it is not. */
   async inspectView(name: string): Promise<void> {
     const entry = this.entry(name);
     const { serving } = entry;
-    if (!serving || (await serving.bears(SERVING_MARK)) || entry.serving !== serving) return;
-    this.logger.error({ view: name, collection: serving.collection }, 'view lost, building it again');
-    delete entry.serving;
-    this.live.delete(serving);
-    this.catchingUp.delete(serving);
-    if (!entry.building) await this.beginBuild(entry, [serving.collection, ...(await this.store.collections())]);
-    await this.store.drop(serving.collection);
+    if (serving && (await this.isLost(serving)) && entry.serving === serving) {
+      this.logger.error({ view: name, collection: serving.collection }, 'view lost, building it again');
+      delete entry.serving;
+      this.live.delete(serving);
+      this.catchingUp.delete(serving);
+      await this.store.drop(serving.collection);
+    }
+    if (!entry.serving) await this.beginBuild(entry);
+  }
+
+  /** Whether a serving collection has gone, or was folded from a longer log than this one. */
+  private async isLost(serving: ViewInstance): Promise<boolean> {
+    return !(await serving.bears(SERVING_MARK)) || (await this.liesAhead(serving));
+  }
+
+  /** With a checkpoint past its end, what the log takes in from now on would be passed over in silence. */
+  private async liesAhead(instance: ViewInstance): Promise<boolean> {
+    return (await instance.checkpoint()) > (await this.log.head());
   }
 
   private entry(name: string): Entry {
@@ -162,47 +164,75 @@ export class Projector {
 
   private async openEntry(entry: Entry, collections: readonly string[]): Promise<void> {
     const { view } = entry;
-    const own: { name: string; version: number; build: number; serves: boolean }[] = [];
+    const own: { instance: ViewInstance; version: number; build: number; serves: boolean }[] = [];
     for (const name of collections) {
       const parsed = parseCollection(view, name);
       if (!parsed || parsed.version > view.version) continue;
-      const serves = await new ViewInstance(view, name, this.store).bears(SERVING_MARK);
-      own.push({ name, ...parsed, serves });
+      const instance = new ViewInstance(view, name, this.store);
+      if (await this.liesAhead(instance)) {
+        this.logger.error({ view: view.name, collection: name }, 'view lies ahead of the log, building it again');
+        await this.store.drop(name);
+        continue;
+      }
+      own.push({ instance, ...parsed, serves: await instance.bears(SERVING_MARK) });
     }
     own.sort((a, b) => b.version - a.version || b.build - a.build);
+    entry.builds = own[0]?.version === view.version ? own[0].build : 0;
     const best = own.find(({ serves }) => serves);
     if (best) {
-      entry.serving = new ViewInstance(view, best.name, this.store);
-      await (best.version === view.version ? entry.serving.open() : entry.serving.reset());
+      entry.serving = best.instance;
+      await (best.version === view.version ? best.instance.open() : best.instance.reset());
       // An older version may lack what the present fold needs: it answers as it stands until the new one is there.
-      if (best.version === view.version) this.catchingUp.add(entry.serving);
+      if (best.version === view.version) this.catchingUp.add(best.instance);
     }
-    const unfinished = own.find(({ version, serves }) => !serves && version === view.version);
-    if (unfinished) await this.resumeBuild(entry, unfinished.name);
-    else if (best?.version !== view.version) await this.beginBuild(entry, collections);
+    const [newest] = own;
+    if (newest && newest !== best && newest.version === view.version && (await newest.instance.bears(ORIGIN_MARK))) {
+      await newest.instance.open();
+      entry.building = newest.instance;
+      this.catchingUp.add(newest.instance);
+    } else if (best?.version !== view.version) {
+      await this.beginBuild(entry);
+    }
+    if (best?.version === view.version) await this.removeLeftovers(entry);
   }
 
-  private async beginBuild(entry: Entry, collections: readonly string[]): Promise<void> {
+  /** Begins a build, unless one is being made that is not `lost`. */
+  private beginBuild(entry: Entry, lost?: ViewInstance): Promise<void> {
+    return this.buildTurns.take(async () => {
+      if (entry.building && entry.building !== lost) return;
+      const { view } = entry;
+      for (const name of await this.store.collections()) {
+        const parsed = parseCollection(view, name);
+        if (parsed?.version === view.version) entry.builds = Math.max(entry.builds, parsed.build);
+      }
+      entry.builds += 1;
+      const instance = new ViewInstance(view, collectionName(view, entry.builds), this.store);
+      await instance.open();
+      if (lost) this.catchingUp.delete(lost);
+      entry.building = instance;
+      this.catchingUp.add(instance);
+      this.moreToBuild.fire();
+    });
+  }
+
+  /** Drops what earlier builds and versions have left behind. What a newer version of the code has made stays. */
+  private async removeLeftovers(entry: Entry): Promise<void> {
     const { view } = entry;
-    const builds = collections.map((name) => parseCollection(view, name)).filter((parsed) => parsed !== undefined);
-    const last = Math.max(0, ...builds.filter(({ version }) => version === view.version).map(({ build }) => build));
-    entry.building = new ViewInstance(view, collectionName(view, last + 1), this.store);
-    await entry.building.open();
-    this.catchingUp.add(entry.building);
-    this.moreToBuild.fire();
+    await this.buildTurns.take(async () => {
+      for (const name of await this.store.collections()) {
+        const parsed = parseCollection(view, name);
+        const used = name === entry.serving?.collection || name === entry.building?.collection;
+        if (parsed && parsed.version <= view.version && !used) await this.store.drop(name);
+      }
+    });
   }
 
-  private async resumeBuild(entry: Entry, collection: string): Promise<void> {
-    entry.building = new ViewInstance(entry.view, collection, this.store);
-    await entry.building.open();
-    this.catchingUp.add(entry.building);
-  }
-
-  /** Moves an instance, as the store has it, to the reader of those that lag. */
-  private async sendBack(instance: ViewInstance): Promise<void> {
+  /** Moves an instance to the reader of those that lag, which begins with what the store holds. */
+  private sendBack(instance: ViewInstance): void {
+    const { serving, building } = this.entry(instance.view.name);
     this.live.delete(instance);
-    this.catchingUp.delete(instance);
-    await instance.reset();
+    if (instance !== serving && instance !== building) return;
+    instance.doubtful = true;
     this.catchingUp.add(instance);
     this.moreToBuild.fire();
   }
@@ -216,8 +246,9 @@ export class Projector {
         }
       } catch (error) {
         this.logger.warn({ err: error }, 'views fell behind, catching up');
+        // Nobody knows what was written of the batch.
+        for (const instance of this.live) this.sendBack(instance);
         await this.clock.sleep(RETRY_MS, signal);
-        await this.recover([...this.live]);
       }
     }
   }
@@ -232,42 +263,48 @@ export class Projector {
     const { signal } = this.stop;
     while (!signal.aborted) {
       const wanted = this.moreToBuild.next();
-      const lagging = [...this.catchingUp].filter(({ paused }) => !paused);
+      const lagging = this.nextToCatchUp();
       if (lagging.length === 0) {
         await wanted;
         continue;
       }
       try {
-        await this.catchUpWith(lagging);
-        for (const instance of lagging) if (!instance.poison && !signal.aborted) await this.join(instance);
+        for (const instance of lagging) if (instance.doubtful) await instance.reset();
+        if (!(await this.catchUpWith(lagging))) continue;
+        for (const instance of lagging) if (!instance.halted && !signal.aborted) await this.join(instance);
       } catch (error) {
         this.logger.warn({ err: error }, 'building views failed, trying again');
+        for (const instance of lagging) this.sendBack(instance);
         await this.clock.sleep(RETRY_MS, signal);
-        await this.recover(lagging);
       }
     }
   }
 
-  /** Reads on until the head of the log, or until the set of those that lag changes. */
-  private async catchUpWith(lagging: readonly ViewInstance[]): Promise<void> {
+  /** Those that serve come first: they are near the head, and must not wait for a build that begins at the start. */
+  private nextToCatchUp(): readonly ViewInstance[] {
+    const lagging = [...this.catchingUp].filter(({ paused }) => !paused);
+    const serving = lagging.filter((instance) => this.entry(instance.view.name).serving === instance);
+    return serving.length > 0 ? serving : lagging;
+  }
+
+  /** Reads on until the head of the log. @returns false when the set of those that lag changed before. */
+  private async catchUpWith(lagging: readonly ViewInstance[]): Promise<boolean> {
     let writing: Promise<void> = Promise.resolve();
     const rounds = this.moreToBuild.fired;
     let from = Math.min(...lagging.map(({ folded }) => folded));
     try {
       while (this.moreToBuild.fired === rounds && !this.stop.signal.aborted) {
         const batch = await this.log.readAll(from, { limit: BATCH });
-        const folded = await this.fold(
-          lagging.filter(({ poison }) => !poison),
-          batch,
-        );
+        const folded = await this.fold(lagging, batch);
         await writing;
         writing = this.write(folded);
         // Its failure is met at the next await; until then it must not count as unhandled.
         writing.catch(() => undefined);
-        if (batch.length < BATCH) return;
+        if (batch.length < BATCH || lagging.every(({ halted }) => halted)) return true;
         from = batch.at(-1)?.position ?? from;
         await nextTick();
       }
+      return false;
     } finally {
       await writing;
     }
@@ -279,66 +316,72 @@ export class Projector {
     const takesOver = entry.building === instance;
     if (!this.catchingUp.has(instance) || instance.paused) return;
     if (takesOver && !(await instance.bears(ORIGIN_MARK))) {
-      this.catchingUp.delete(instance);
-      await this.beginBuild(entry, [instance.collection, ...(await this.store.collections())]);
+      await this.beginBuild(entry, instance);
       return;
     }
-    const replaced = await this.liveTurns.take(async () => {
-      while (instance.folded < this.livePosition && !instance.poison) {
+    await this.liveTurns.take(async () => {
+      while (instance.folded < this.livePosition && !instance.halted) {
         const batch = await this.log.readAll(instance.folded, { limit: BATCH });
         await this.write(await this.fold([instance], batch));
       }
-      if (instance.poison) return undefined;
+      if (instance.halted || !this.catchingUp.has(instance)) return;
       if (takesOver) await instance.mark(SERVING_MARK, START);
       this.catchingUp.delete(instance);
       this.live.add(instance);
-      return takesOver ? this.takeOver(entry, instance) : undefined;
+      if (takesOver) this.takeOver(entry, instance);
     });
     this.progress.fire();
-    if (replaced) await this.store.drop(replaced.collection);
+    if (takesOver && entry.serving === instance) await this.tidyUp(entry);
   }
 
-  private takeOver(entry: Entry, instance: ViewInstance): ViewInstance | undefined {
+  private takeOver(entry: Entry, instance: ViewInstance): void {
     const old = entry.serving;
     entry.serving = instance;
     delete entry.building;
-    this.logger.info(
-      { view: entry.view.name, collection: instance.collection, position: instance.position },
-      'view serves',
-    );
-    if (old) {
-      this.live.delete(old);
-      this.catchingUp.delete(old);
+    const { collection, position } = instance;
+    this.logger.info({ view: entry.view.name, collection, position }, 'view serves');
+    if (!old) return;
+    this.live.delete(old);
+    this.catchingUp.delete(old);
+  }
+
+  private async tidyUp(entry: Entry): Promise<void> {
+    try {
+      await this.removeLeftovers(entry);
+    } catch (error) {
+      this.logger.warn({ err: error, view: entry.view.name }, 'an old collection stays until the next start');
     }
-    return old;
   }
 
   private async fold(instances: readonly ViewInstance[], batch: readonly StoredEvent[]): Promise<Folded[]> {
     const end = batch.at(-1)?.position;
     if (end === undefined) return [];
     const readings = batch.map((stored) => this.catalog.read(stored));
-    return Promise.all(instances.filter(({ folded }) => folded < end).map((instance) => instance.fold(readings, end)));
+    return Promise.all(
+      instances.filter(({ folded, halted }) => !halted && folded < end).map((instance) => instance.fold(readings, end)),
+    );
   }
 
   private async write(folded: readonly Folded[]): Promise<void> {
     if (folded.length === 0) return;
     await this.store.write(folded.map(({ write }) => write));
-    for (const { instance, position } of folded) {
-      instance.position = position;
-      if (!instance.poison) continue;
+    for (const one of folded) {
+      const { instance, poison } = one;
+      instance.settle(one);
+      if (!poison) continue;
       this.live.delete(instance);
       this.catchingUp.delete(instance);
-      this.logger.error({ view: instance.view.name, ...instance.poison }, 'view stopped at a poison event');
+      this.logger.error({ view: instance.view.name, ...poison }, 'view stopped at a poison event');
     }
     this.progress.fire();
   }
 
-  /** After a failure nobody knows what was written: everything goes back to what the store holds. */
-  private async recover(instances: readonly ViewInstance[]): Promise<void> {
+  /** Lets the next start begin where this one ends. */
+  private async keepCheckpoints(): Promise<void> {
     try {
-      for (const instance of instances) await this.sendBack(instance);
+      for (const instance of [...this.live, ...this.catchingUp]) await instance.keepCheckpoint();
     } catch (error) {
-      this.logger.warn({ err: error }, 'the view store does not answer');
+      this.logger.warn({ err: error }, 'the view store does not answer, the next start folds a little again');
     }
   }
 
@@ -353,27 +396,4 @@ export class Projector {
       }
     }
   }
-}
-
-function statusOf({ view, serving, building }: Entry, head: Position): ViewStatus {
-  const poison = serving?.poison ?? building?.poison ?? null;
-  const state = poison
-    ? 'stopped'
-    : building?.paused
-      ? 'paused'
-      : !serving
-        ? 'building'
-        : building
-          ? 'rebuilding'
-          : 'live';
-  return {
-    name: view.name,
-    version: view.version,
-    state,
-    collection: serving?.collection ?? null,
-    position: serving?.position ?? START,
-    head,
-    poison,
-    rebuild: building ? { collection: building.collection, position: building.position } : null,
-  };
 }

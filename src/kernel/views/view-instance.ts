@@ -4,7 +4,7 @@ import { START, type Position, type StoredEvent } from '../ports/event-log.js';
 import type { CollectionWrite, JsonObject, StoredDocument, ViewStore } from '../ports/view-store.js';
 import { CHECKPOINT_MARK, ORIGIN_MARK, SERVING_MARK, type AnyView } from './view.js';
 
-const CACHED_DOCUMENTS = 5_000;
+const CACHED_DOCUMENTS = 2_000;
 
 /** An event that a view could not fold, and why. */
 export interface Poison {
@@ -19,6 +19,8 @@ export interface Folded {
   readonly instance: ViewInstance;
   readonly write: CollectionWrite;
   readonly position: Position;
+  /** Set where the batch ended early, at an event that cannot be folded. */
+  readonly poison: Poison | undefined;
 }
 
 /** The kernel's own views look at the events of every system. */
@@ -35,11 +37,17 @@ export class ViewInstance {
   position: Position = START;
   /** Everything up to here is folded, though perhaps not written yet. */
   folded: Position = START;
+  /** The event it has stopped at; all before it is in the store. */
   poison: Poison | undefined;
   paused = false;
+  /** What is in memory may not be what the store holds: `reset` before the next fold. */
+  doubtful = false;
+  private found: Poison | undefined;
   private readonly types: ReadonlySet<string>;
   private readonly system: string;
   private readonly cache = new LRUCache<string, StoredDocument>({ max: CACHED_DOCUMENTS });
+  /** Folded and not settled yet: the store may still hold what was before. */
+  private readonly unwritten = new Map<string, StoredDocument>();
 
   constructor(
     readonly view: AnyView,
@@ -48,6 +56,11 @@ export class ViewInstance {
   ) {
     this.types = new Set(view.types);
     this.system = systemOf(view.name);
+  }
+
+  /** Whether it has met an event that it cannot fold; `poison` tells which, once all before it is written. */
+  get halted(): boolean {
+    return this.found !== undefined;
   }
 
   /** Makes the collection if need be, and goes on from its checkpoint. */
@@ -59,10 +72,14 @@ export class ViewInstance {
 
   /** Forgets what is in memory and goes back to what the store holds. */
   async reset(): Promise<void> {
+    const checkpoint = await this.checkpoint();
     this.cache.clear();
-    const [checkpoint] = await this.store.load(this.collection, [CHECKPOINT_MARK]);
-    this.position = checkpoint?.position ?? START;
+    this.unwritten.clear();
+    this.position = checkpoint;
     this.folded = this.position;
+    this.found = undefined;
+    this.poison = undefined;
+    this.doubtful = false;
   }
 
   async mark(mark: string, position: Position): Promise<void> {
@@ -72,6 +89,17 @@ export class ViewInstance {
   /** Whether the collection still bears the mark that its state asks for. */
   async bears(mark: typeof ORIGIN_MARK | typeof SERVING_MARK): Promise<boolean> {
     return (await this.store.load(this.collection, [mark])).length > 0;
+  }
+
+  /** How far the store says that it is. */
+  async checkpoint(): Promise<Position> {
+    const [checkpoint] = await this.store.load(this.collection, [CHECKPOINT_MARK]);
+    return checkpoint?.position ?? START;
+  }
+
+  /** Stores how far it is. A batch's own write cannot: of one that fails, any part may have been stored. */
+  async keepCheckpoint(): Promise<void> {
+    if (!this.doubtful) await this.mark(CHECKPOINT_MARK, this.position);
   }
 
   /** Folds a batch in memory, up to `end` or to the first event that cannot be folded. Write it, then `settle` it. */
@@ -86,16 +114,29 @@ export class ViewInstance {
           touched.set(document.key, document);
         }
       } catch (error) {
-        this.poison = poisoned(reading, error);
+        this.found = poisoned(reading, error);
         break;
       }
     }
-    for (const document of touched.values()) this.cache.set(document.key, document);
+    for (const document of touched.values()) {
+      this.cache.set(document.key, document);
+      this.unwritten.set(document.key, document);
+    }
     // Positions are sparse, but one less than the poisonous event's still lies before it.
-    this.folded = this.poison ? this.poison.position - 1 : end;
-    const checkpoint: StoredDocument = { key: CHECKPOINT_MARK, position: this.folded, doc: null };
+    this.folded = this.found ? this.found.position - 1 : end;
+    // Of the batches before: the documents of this one may not all be stored when its checkpoint is.
+    const checkpoint: StoredDocument = { key: CHECKPOINT_MARK, position: this.position, doc: null };
     const write = { collection: this.collection, documents: [...touched.values(), checkpoint] };
-    return { instance: this, write, position: this.folded };
+    return { instance: this, write, position: this.folded, poison: this.found };
+  }
+
+  /** The batch is in the store. */
+  settle({ write, position, poison }: Folded): void {
+    for (const document of write.documents) {
+      if (this.unwritten.get(document.key) === document) this.unwritten.delete(document.key);
+    }
+    this.position = position;
+    this.poison = poison;
   }
 
   private wants({ position, stream, type }: StoredEvent): boolean {
@@ -111,7 +152,7 @@ export class ViewInstance {
       try {
         steps.push({ reading, keys: keysOf(this.view, reading) });
       } catch (error) {
-        this.poison = poisoned(reading, error);
+        this.found = poisoned(reading, error);
         break;
       }
     }
@@ -135,9 +176,11 @@ export class ViewInstance {
 
   private async documents(keys: ReadonlySet<string>): Promise<Map<string, StoredDocument>> {
     const found = new Map<string, StoredDocument>();
+    // Folded again after a crash, it is written again, and the store keeps the one it has.
+    if (this.view.writeOnce === true) return found;
     const missing: string[] = [];
     for (const key of keys) {
-      const cached = this.cache.get(key);
+      const cached = this.unwritten.get(key) ?? this.cache.get(key);
       if (cached) found.set(key, cached);
       else missing.push(key);
     }
@@ -151,7 +194,8 @@ export class ViewInstance {
 function keysOf(view: AnyView, reading: StoredReading): readonly string[] {
   const keys = view.keys(reading);
   for (const key of keys) {
-    if (typeof key !== 'string' || key === '' || key.startsWith('$')) {
+    // A lone surrogate is stored as another character: the document would never be found again.
+    if (typeof key !== 'string' || key === '' || key.startsWith('$') || !key.isWellFormed()) {
       throw new TypeError(`${view.name} names the document ${JSON.stringify(key)}`);
     }
   }

@@ -14,6 +14,8 @@ export interface View<Doc extends object = object, Event extends DomainEvent = D
   readonly version: number;
   /** The event types it wants to see. */
   readonly types: readonly Event['type'][];
+  /** True where no two events touch one document: then none is looked for before it is written. @default false */
+  readonly writeOnce?: boolean;
   keys(recorded: Recorded<Event>): readonly string[];
   evolve(doc: Doc | undefined, recorded: Recorded<Event>, key: string): Doc | null;
 }

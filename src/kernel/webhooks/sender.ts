@@ -3,13 +3,14 @@ import type { Logger } from 'pino';
 import type { WebhookEvent } from '../../../contracts/webhook.events.js';
 import type { Cursors } from '../cursors.js';
 import { Effect } from '../effect.js';
-import { systemOf, type EventCatalog, type StoredReading } from '../event-catalog.js';
+import { systemOf, type StoredReading } from '../event-catalog.js';
 import type { Metrics } from '../metrics.js';
 import type { OutboundClient } from '../outbound/outbound-client.js';
 import type { Clock } from '../ports/clock.js';
 import { START, type EventLog, type Position, type StoredEvent } from '../ports/event-log.js';
+import type { ReadableEvents } from '../readable-events.js';
 import { inContext } from '../request-context.js';
-import { Signal } from '../signal.js';
+import { Signal, Slots } from '../signal.js';
 import type { Streams } from '../streams.js';
 import { deliveryDecider } from './delivery.decider.js';
 import type { WebhookEndpoint, WebhookMessage } from './endpoint.js';
@@ -17,6 +18,8 @@ import { signWebhook } from './signature.js';
 
 /** Deliveries to one endpoint at the same time. */
 const CONCURRENCY = 64;
+/** How long a stop waits for attempts that run. */
+const STOP_GRACE_MS = 2_000;
 /** Deliveries kept in memory; the cursor waits while a receiver lags by more. */
 const MAX_PENDING = 20_000;
 
@@ -48,7 +51,7 @@ export class WebhookSender {
   private readonly stop = new AbortController();
   private readonly freed = new Signal();
   private readonly types: ReadonlySet<string>;
-  private inFlight = 0;
+  private readonly slots = new Slots(CONCURRENCY);
   /** Until here deliveries may have been settled by a former process: nothing is sent before it has been read. */
   private history: Position = START;
   private sending = false;
@@ -57,12 +60,13 @@ export class WebhookSender {
     private readonly log: EventLog,
     cursors: Cursors,
     private readonly streams: Streams,
-    private readonly catalog: EventCatalog,
+    private readonly events: ReadableEvents,
     private readonly client: OutboundClient,
     private readonly clock: Clock,
     private readonly metrics: Metrics,
     private readonly logger: Logger,
     private readonly endpoint: WebhookEndpoint,
+    private readonly maxPending = MAX_PENDING,
   ) {
     this.types = new Set(endpoint.types);
     this.effect = new Effect(log, cursors, clock, logger, {
@@ -79,24 +83,34 @@ export class WebhookSender {
     if (this.effect.position >= this.history) this.beginSending();
   }
 
-  /** Lets attempts that run finish, and ends. What waits is sent after the next start. */
+  /**
+   * Lets attempts that run finish for two seconds, and ends. What waits, or has not been answered by then, is sent after
+   * the next start.
+   */
   async close(): Promise<void> {
     this.stop.abort();
     this.freed.fire();
-    await Promise.all(this.running);
+    const over = new AbortController();
+    await Promise.race([Promise.all(this.running), this.clock.sleep(STOP_GRACE_MS, over.signal)]);
+    over.abort();
     await this.effect.close();
   }
 
   private async take(batch: readonly StoredEvent[]): Promise<void> {
     for (const stored of batch) {
       if (systemOf(stored.stream) !== this.endpoint.system) continue;
-      if (this.types.has(stored.type)) this.enqueue(this.catalog.read(stored));
-      else if (!this.sending && stored.type.startsWith('webhook.')) this.remember(this.catalog.read(stored));
+      if (this.types.has(stored.type)) this.enqueue(stored);
+      else if (!this.sending && stored.type.startsWith('webhook.')) this.remember(stored);
       if (!this.sending && stored.position >= this.history) this.beginSending();
     }
     if (!this.sending && (batch.at(-1)?.position ?? START) >= this.history) this.beginSending();
+    this.tellPending();
+    // Before the history is read nothing is sent, so nothing would ever make room.
+    while (this.sending && this.pending.size > this.maxPending && !this.stop.signal.aborted) await this.freed.next();
+  }
+
+  private tellPending(): void {
     this.metrics.deliveriesPending.set({ endpoint: this.endpoint.id }, this.pending.size);
-    while (this.pending.size > MAX_PENDING && !this.stop.signal.aborted) await this.freed.next();
   }
 
   private settledUpTo(read: Position): Position {
@@ -105,8 +119,15 @@ export class WebhookSender {
     return settled;
   }
 
-  private enqueue(recorded: StoredReading): void {
-    const id = deliveryId(this.endpoint.id, recorded.id);
+  private read(stored: StoredEvent): StoredReading | undefined {
+    return this.events.read(stored, `webhook ${this.endpoint.id}`);
+  }
+
+  private enqueue(stored: StoredEvent): void {
+    const id = deliveryId(this.endpoint.id, stored.id);
+    if (this.pending.has(id)) return;
+    const recorded = this.read(stored);
+    if (!recorded) return;
     const message = this.endpoint.message(recorded, id);
     if (!message) return;
     const delivery = { id, position: recorded.position, message, eventId: recorded.id, attempts: 0, due: 0 };
@@ -121,8 +142,9 @@ export class WebhookSender {
   }
 
   /** What a former process has recorded of a delivery. */
-  private remember(recorded: StoredReading): void {
-    const event = recorded.event as WebhookEvent;
+  private remember(stored: StoredEvent): void {
+    const event = this.read(stored)?.event as WebhookEvent | undefined;
+    if (!event) return;
     const delivery = this.pending.get(event.data.deliveryId);
     if (!delivery || event.data.endpoint !== this.endpoint.id) return;
     if (event.type === 'webhook.attempt_failed') {
@@ -135,9 +157,13 @@ export class WebhookSender {
 
   private forget(delivery: Delivery): void {
     this.pending.delete(delivery.id);
-    const lane = (this.lanes.get(delivery.message.runId) ?? []).filter(({ id }) => id !== delivery.id);
-    if (lane.length > 0) this.lanes.set(delivery.message.runId, lane);
-    else this.lanes.delete(delivery.message.runId);
+    this.freed.fire();
+    this.tellPending();
+    const { runId } = delivery.message;
+    const lane = (this.lanes.get(runId) ?? []).filter(({ id }) => id !== delivery.id);
+    // An empty lane that is being sent is removed by its own loop: two loops would send everything twice.
+    if (lane.length > 0 || this.sending) this.lanes.set(runId, lane);
+    else this.lanes.delete(runId);
   }
 
   private beginSending(): void {
@@ -162,14 +188,12 @@ export class WebhookSender {
       if (!delivery) break;
       const waitMs = delivery.due - this.clock.steady();
       if (waitMs > 0) await this.clock.sleep(waitMs, signal);
-      while (this.inFlight >= CONCURRENCY && !signal.aborted) await this.freed.next();
-      if (signal.aborted) return;
-      this.inFlight += 1;
+      await this.slots.take();
       try {
+        if (signal.aborted) return;
         await this.attempt(delivery);
       } finally {
-        this.inFlight -= 1;
-        this.freed.fire();
+        this.slots.give();
       }
     }
     this.lanes.delete(lane);
@@ -177,10 +201,12 @@ export class WebhookSender {
 
   private async attempt(delivery: Delivery): Promise<void> {
     const attempt = await this.post(delivery);
+    // The stop cut it off: that says nothing about the receiver.
+    if (attempt.status === null && this.stop.signal.aborted) return;
     delivery.attempts += 1;
     const outcome = this.outcome(delivery, attempt);
     this.metrics.deliveries.inc({ endpoint: this.endpoint.id, outcome: outcome.type.slice('webhook.'.length) });
-    await this.record(delivery, outcome);
+    if (!(await this.record(delivery, outcome))) return;
     if (outcome.type === 'webhook.attempt_failed') {
       delivery.due = this.clock.steady() + (this.endpoint.schedule.pausesMs[delivery.attempts - 1] ?? 0);
       return;
@@ -234,26 +260,35 @@ export class WebhookSender {
     return { type: 'webhook.attempt_failed', data: { ...data, error, retryAt } };
   }
 
-  /** Tries until the log takes it: sending again because of a full disk would be worse. */
-  private async record(delivery: Delivery, outcome: WebhookEvent): Promise<void> {
+  /**
+   * Tries until the log takes it: sending again because of a full disk would be worse.
+   *
+   * @returns false when the stop came first: then the delivery is still open, and the next start sends it again.
+   */
+  private async record(delivery: Delivery, outcome: WebhookEvent): Promise<boolean> {
     const { system, id } = this.endpoint;
-    const stream = `${system}.webhook-${id}-${delivery.message.runId}`;
+    const stream = laneStream(system, id, delivery.message.runId);
     for (let pauseMs = 100; ; pauseMs = Math.min(pauseMs * 2, 5_000)) {
       try {
         await inContext({ correlationId: delivery.id, causationId: delivery.eventId }, () =>
-          this.streams.transact(deliveryDecider, stream, outcome),
+          this.streams.transact(deliveryDecider, stream, outcome, { isNew: true }),
         );
-        return;
+        return true;
       } catch (error) {
         this.logger.warn(
           { err: error, delivery: delivery.id },
           'a webhook attempt could not be recorded, trying again',
         );
-        if (this.stop.signal.aborted) return;
+        if (this.stop.signal.aborted) return false;
         await this.clock.sleep(pauseMs, this.stop.signal);
       }
     }
   }
+}
+
+/** The lane's name comes from an event: escaped it is a stream's name, whatever it holds. */
+function laneStream(system: string, endpoint: string, lane: string): string {
+  return `${system}.webhook-${endpoint}-${encodeURIComponent(lane.toWellFormed())}`;
 }
 
 /** A UUID that follows from endpoint and event: the same in every attempt, by whatever process. */

@@ -1,16 +1,18 @@
 import type { Logger } from 'pino';
 import type { Cursors } from '../cursors.js';
 import { Effect } from '../effect.js';
-import { systemOf, type EventCatalog } from '../event-catalog.js';
+import { systemOf } from '../event-catalog.js';
 import type { Clock } from '../ports/clock.js';
 import type { EventLog, StoredEvent } from '../ports/event-log.js';
 import type { Job, WorkQueue } from '../ports/work-queue.js';
+import type { ReadableEvents } from '../readable-events.js';
 import { inContext } from '../request-context.js';
 import type { Views } from '../views/views.js';
 import type { View } from '../views/view.js';
 import type { WorkRules } from './executor.js';
 import type { OpenWorkDoc } from './open-work.view.js';
 
+const NAME = 'dispatcher';
 const RECONCILE_MS = 30_000;
 const RETRY_MS = 500;
 /** Work opened more recently than this may still be on its way to the queue. */
@@ -30,14 +32,14 @@ export class Dispatcher {
     cursors: Cursors,
     private readonly queue: WorkQueue,
     private readonly views: Views,
-    private readonly catalog: EventCatalog,
+    private readonly events: ReadableEvents,
     private readonly clock: Clock,
     private readonly logger: Logger,
     private readonly rules: ReadonlyMap<string, WorkRules>,
     private readonly openWork: View<OpenWorkDoc>,
   ) {
     this.effect = new Effect(log, cursors, clock, logger, {
-      name: 'dispatcher',
+      name: NAME,
       // Without a cursor the queue is filled by comparison: dispatching all of history again would be work for nothing.
       begin: () => log.head(),
       handle: (batch) => this.dispatch(batch),
@@ -77,19 +79,24 @@ export class Dispatcher {
     return restored;
   }
 
+  /** What one event opens and a later one cancels never gets on the queue; what is opened after that does. */
   private async dispatch(batch: readonly StoredEvent[]): Promise<void> {
-    const jobs: Job[] = [];
-    const cancelled: string[] = [];
+    let jobs: Job[] = [];
+    const cancelled = new Set<string>();
     for (const stored of batch) {
       const rules = this.rules.get(systemOf(stored.stream));
       if (!rules?.types.includes(stored.type)) continue;
-      const recorded = this.catalog.read(stored);
-      jobs.push(...rules.opens(recorded));
+      const recorded = this.events.read(stored, NAME);
+      if (!recorded) continue;
       const group = rules.cancels(recorded);
-      if (group !== undefined) cancelled.push(group);
+      if (group !== undefined) {
+        cancelled.add(group);
+        jobs = jobs.filter((job) => job.group !== group);
+      }
+      jobs.push(...rules.opens(recorded));
     }
-    if (jobs.length > 0) await this.queue.put(jobs);
     for (const group of cancelled) await this.queue.cancel(group);
+    if (jobs.length > 0) await this.queue.put(jobs);
   }
 
   private async reconcileForEver(): Promise<void> {

@@ -6,7 +6,10 @@ export interface WorkRules {
   readonly system: string;
   /** The event types that open or end work. */
   readonly types: readonly string[];
-  /** The jobs that this event opens. Their ids must follow from the event alone: the event's id, or begin with it. */
+  /**
+   * The jobs that this event opens. Their ids must follow from the event alone: the event's id, or begin with it. Their
+   * group must be no other system's: where run ids are plain numbers, it begins with the system's name.
+   */
   opens(recorded: Recorded<DomainEvent>): readonly Job[];
   /** Jobs for what a command goes on to do by itself. They are put on the queue only when it never came to that. */
   expects(recorded: Recorded<DomainEvent>): readonly Job[];

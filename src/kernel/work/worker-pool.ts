@@ -23,6 +23,8 @@ const CONCURRENCY = 64;
 const MAX_ATTEMPTS = 20;
 const POLL_MS = 10_000;
 const MAX_BACKOFF_MS = 60_000;
+/** Why a heartbeat ends: a reason of its own saves making an exception for every job. */
+const OVER = 'the job is over';
 
 /** Leases jobs, runs their executors, keeps the leases alive, and reports. */
 export class WorkerPool {
@@ -54,17 +56,25 @@ export class WorkerPool {
     this.loop = this.work();
   }
 
-  /** Takes no more jobs; those that run are told to stop, and given back when they have not finished in time. */
+  /**
+   * Takes no more jobs, and lets those that run finish. After `graceMs` they are told to stop, and after as long again
+   * they are given back, whether they have stopped or not.
+   */
   async close(graceMs: number): Promise<void> {
     this.stop.abort();
+    // The loop may wait for a free place.
+    this.freed.fire();
     await this.loop;
-    const done = Promise.all(this.running);
-    const timer = new AbortController();
-    await Promise.race([done, this.clock.sleep(graceMs, timer.signal)]);
-    timer.abort();
+    await this.finished(graceMs);
     this.abandonJobs.abort();
-    await done;
+    await this.finished(graceMs);
     await this.queue.abandon(this.options.name);
+  }
+
+  private async finished(atMostMs: number): Promise<void> {
+    const over = new AbortController();
+    await Promise.race([Promise.all(this.running), this.clock.sleep(atMostMs, over.signal)]);
+    over.abort();
   }
 
   private async work(): Promise<void> {
@@ -123,7 +133,7 @@ export class WorkerPool {
       outcome = signal.aborted ? 'abandoned' : 'failed';
       await this.failed(executor, lease, error, lost.signal);
     } finally {
-      over.abort();
+      over.abort(OVER);
       await beating;
       this.metrics.jobs.observe({ kind: job.kind, outcome }, (this.clock.steady() - started) / 1_000);
     }

@@ -74,7 +74,12 @@ export class HypershiftModule implements OnApplicationBootstrap {
         {
           provide: Deployments,
           useFactory: (kernel: Kernel) =>
-            new Deployments(kernel.ports.blobs, { target: deployTarget, buildDir, publicUrl }),
+            new Deployments(kernel.ports.blobs, {
+              target: deployTarget,
+              buildDir,
+              buildsHere: agentUrls.builder === undefined,
+              publicUrl,
+            }),
           inject: [Kernel],
         },
         ApiKeys,

@@ -2,7 +2,7 @@ import { Get, Param, Res, StreamableFile } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiParam } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { Refused } from '../../../kernel/errors.js';
-import { HypershiftController } from '../hypershift.controller.js';
+import { HypershiftController, Refusals } from '../hypershift.controller.js';
 import { Deployments } from './deployments.js';
 
 @HypershiftController('deployments')
@@ -12,6 +12,7 @@ export class DeploymentsController {
   @Get(':runId')
   @ApiOperation({ summary: "A deployment's index page" })
   @ApiOkResponse({ description: 'The file as it was built' })
+  @Refusals(404)
   async index(@Param('runId') runId: string, @Res({ passthrough: true }) reply: FastifyReply): Promise<StreamableFile> {
     return this.send(runId, '', reply);
   }
@@ -20,6 +21,7 @@ export class DeploymentsController {
   @ApiOperation({ summary: 'A file of a deployment' })
   @ApiParam({ name: '*', description: 'Within the deployment; a folder stands for its index.html' })
   @ApiOkResponse({ description: 'The file as it was built' })
+  @Refusals(404)
   async file(
     @Param('runId') runId: string,
     @Param('*') path: string,

@@ -13,6 +13,8 @@ const OUTPUT = 'out/';
 export interface DeploymentsOptions {
   readonly target: 'local' | 'none';
   readonly buildDir: string;
+  /** Whether builds are made here. What an agent elsewhere has built cannot be published by us. */
+  readonly buildsHere: boolean;
   /** Prefix of deployment URLs, without a trailing slash. Asked when something is published: the port may be a free one. */
   readonly publicUrl: () => string;
 }
@@ -36,7 +38,7 @@ export class Deployments {
     const folder = workFolder(this.options.buildDir, runId);
     const files = (await listFiles(folder)).filter((path) => path.startsWith(OUTPUT));
     const planned = plannedHashes(buildPlan);
-    if (files.length === 0 && planned.size === 0) return null;
+    if (files.length === 0 && (planned.size === 0 || !this.options.buildsHere)) return null;
     const built = new Set(files);
     for (const path of planned.keys()) if (!built.has(path)) throw new StepFailed(`The build lacks ${path}`);
     for (const path of files) {

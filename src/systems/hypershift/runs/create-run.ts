@@ -30,7 +30,7 @@ export class CreateRunHandler implements ICommandHandler<CreateRun> {
     const limit = monthlyLimit(workspace.status === 'active' ? workspace.tier : 'free');
     const reserve = { type: 'reserve', tenant, period, runId, limit, run } as const;
     const { state } = await streams.transact(usageDecider, usageStream(tenant, period), reserve);
-    await createReserved(this.kernel, { tenant, runId, run, number: state.reserved.get(runId) ?? 1 });
+    await createReserved(this.kernel, { tenant, runId, run, number: state.reserved.indexOf(runId) + 1 });
     return { runId };
   }
 
@@ -54,7 +54,7 @@ export async function createReserved(
   const workspace = await streams.read(workspaceDecider, workspaceStream(tenant));
   if (workspace.status === 'absent') await streams.transact(workspaceDecider, workspaceStream(tenant), implicit);
   const scope = { system: 'hypershift', tenant, runId } as const;
-  await streams.transact(runDecider, runStream(runId), { type: 'create', scope, number, run });
+  await streams.transact(runDecider, runStream(runId), { type: 'create', scope, number, run }, { isNew: true });
 }
 
 /** Creates a run from another's intent. HyperShift API, "Replay run": it counts, and it starts at once. */

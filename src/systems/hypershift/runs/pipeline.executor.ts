@@ -35,8 +35,7 @@ export class PipelineExecutor implements Executor {
 
   async execute({ job, signal }: JobContext): Promise<void> {
     const runId = job.group;
-    let state = await this.kernel.streams.read(runDecider, runStream(runId));
-    if (isRunning(state)) state = await this.begin(runId, state, signal);
+    let state = await this.enter(runId, signal);
     while (isRunning(state)) {
       const next = await this.runStep(runId, state, signal);
       if (next === 'overtaken') return;
@@ -58,6 +57,13 @@ export class PipelineExecutor implements Executor {
     await this.change(job.group, { type: 'failStep', step: stepOf(begun.state), attempt, error: `Given up: ${error}` });
   }
 
+  /** The run as it stands, with its next step begun. */
+  private async enter(runId: string, signal: AbortSignal): Promise<RunState> {
+    if (this.options.stepDelayMs === 0) return (await this.change(runId, { type: 'beginStep' })).state;
+    const state = await this.kernel.streams.read(runDecider, runStream(runId));
+    return isRunning(state) ? this.begin(runId, state, signal) : state;
+  }
+
   /** HyperShift pauses after steps 1 to 4, and once more before the fourth. */
   private async begin(runId: string, state: Running, signal: AbortSignal): Promise<RunState> {
     if (stepOf(state) === PUBLISH_BEFORE) await this.pause(signal);
@@ -76,7 +82,8 @@ export class PipelineExecutor implements Executor {
         failing = step;
       }
       const context = { runId, codename: state.run.codename, signal };
-      const output = await this.agents[step].run(inputsOf(state, deploymentUrl), context);
+      // JSON has no undefined: an agent that gives nothing gives null.
+      const output = (await this.agents[step].run(inputsOf(state, deploymentUrl), context)) ?? null;
       signal.throwIfAborted();
       const thenBegin = this.options.stepDelayMs === 0;
       const report = { type: 'completeStep', step, attempt, output, thenBegin } as const;

@@ -1,6 +1,6 @@
 import { Command } from '@nestjs/cqrs';
 import type { RunRequest } from '../../../../contracts/hypershift/run.events.js';
-import type { RunCommand } from './run.decider.js';
+import type { RunChange } from './run.decider.js';
 
 /** Asks for a run in a workspace. Gives its id. */
 export class CreateRun extends Command<{ runId: string }> {
@@ -28,7 +28,7 @@ export class ChangeRun extends Command<void> {
   constructor(
     readonly runId: string,
     readonly tenant: string | undefined,
-    readonly command: Exclude<RunCommand, { type: 'create' }>,
+    readonly command: RunChange,
   ) {
     super();
   }

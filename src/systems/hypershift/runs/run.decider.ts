@@ -9,8 +9,15 @@ export interface RunScope {
   readonly runId: string;
 }
 
-export type RunCommand =
-  | { readonly type: 'create'; readonly scope: RunScope; readonly number: number; readonly run: RunRequest }
+export interface CreateCommand {
+  readonly type: 'create';
+  readonly scope: RunScope;
+  readonly number: number;
+  readonly run: RunRequest;
+}
+
+/** What happens to a run that exists. */
+export type RunChange = (
   | { readonly type: 'start' }
   | { readonly type: 'approve' | 'reject'; readonly by: string }
   | { readonly type: 'beginStep' }
@@ -25,7 +32,13 @@ export type RunCommand =
   | { readonly type: 'failStep'; readonly step: FailedStep; readonly attempt: number; readonly error: string }
   | { readonly type: 'publish'; readonly attempt: number; readonly url: string }
   | { readonly type: 'rollBack'; readonly by: string | null }
-  | { readonly type: 'giveFeedback'; readonly useful?: boolean; readonly deploySucceeded?: boolean };
+  | { readonly type: 'giveFeedback'; readonly useful?: boolean; readonly deploySucceeded?: boolean }
+) & {
+  /** The workspace that the run must belong to; any, when left out. */
+  readonly within?: string | undefined;
+};
+
+export type RunCommand = CreateCommand | RunChange;
 
 export type Outputs = Partial<Record<StepName, unknown>>;
 
@@ -56,6 +69,9 @@ export const runDecider: Decider<RunState, RunCommand, RunEvent> = {
     if (command.type === 'create') return state.status === 'absent' ? created(command) : [];
     if (state.status === 'absent') throw new Refused('not_found', 'Run not found');
     const { scope } = state;
+    // HyperShift API: a run of another workspace than the one that was named does not exist.
+    if (command.within !== undefined && command.within !== scope.tenant)
+      throw new Refused('not_found', 'Run not found');
     switch (command.type) {
       case 'start':
         if (state.status !== 'pending') throw new Refused('conflict', 'Run is not pending');
@@ -142,13 +158,13 @@ function begin({ data }: Extract<RunEvent, { type: 'run.created' }>): RunState {
 }
 
 /** A run that repeats another starts at once. */
-function created({ scope, number, run }: Extract<RunCommand, { type: 'create' }>): RunEvent[] {
+function created({ scope, number, run }: CreateCommand): RunEvent[] {
   const event: RunEvent = { type: 'run.created', data: { ...scope, number, ...run } };
   return run.replayOf === null ? [event] : [event, { type: 'run.started', data: { ...scope, by: run.createdBy } }];
 }
 
 /** What follows from an accepted output: the next step, the gate, a veto, or the end. */
-function completed(state: Existing, report: Extract<RunCommand, { type: 'completeStep' }>, at: string): RunEvent[] {
+function completed(state: Existing, report: Extract<RunChange, { type: 'completeStep' }>, at: string): RunEvent[] {
   const { step, output, thenBegin } = report;
   const { scope, index, deploymentUrl } = state;
   const done: RunEvent = { type: 'step.completed', data: { ...scope, step, index, output } };

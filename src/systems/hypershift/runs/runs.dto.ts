@@ -139,7 +139,10 @@ export class RunListBody {
   runs!: readonly RunSummaryBody[];
 }
 
-const output = { nullable: true, description: "That step's output; null until it is done." } as const;
+const output = {
+  description: "That step's output, any JSON; null until it is done.",
+  oneOf: ['object', 'array', 'string', 'number', 'boolean', 'null'].map((type) => ({ type })),
+};
 const time = { type: String, format: 'date-time', nullable: true } as const;
 const nullableText = { type: String, nullable: true } as const;
 const nullableFlag = { type: Boolean, nullable: true } as const;

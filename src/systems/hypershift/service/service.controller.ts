@@ -6,7 +6,7 @@ import { Kernel } from '../../../kernel/kernel.js';
 import { fleetHealth } from '../agents/fleet-health.js';
 import type { UserIntent } from '../agents/step-agent.js';
 import { estimate } from '../agents/what-if.js';
-import { HypershiftController } from '../hypershift.controller.js';
+import { HypershiftController, Refusals } from '../hypershift.controller.js';
 import { HypershiftOptions } from '../hypershift.options.js';
 import { isObject, readIntent } from '../runs/runs.dto.js';
 import * as dto from './service.dto.js';
@@ -45,6 +45,7 @@ export class ServiceController {
   @ApiOperation({ summary: 'Estimate what a run of this intent would cost; nothing is recorded' })
   @ApiBody({ type: dto.WhatIfDto })
   @ApiOkResponse({ type: dto.WhatIfBody })
+  @Refusals(400, 422)
   async whatIf(@Body() body: unknown): Promise<dto.WhatIfBody> {
     const addition = isObject(body) && typeof body['addition'] === 'string' ? body['addition'] : undefined;
     return estimate(this.options.agents, intentOf(body), addition);

@@ -16,23 +16,23 @@ export type UsageCommand =
   | { readonly type: 'recordDeploy'; readonly tenant: string; readonly period: string; readonly runId: string };
 
 export interface UsageState {
-  /** Number of each run that was let through this month, by its id. */
-  readonly reserved: ReadonlyMap<string, number>;
+  /** The runs that were let through this month, in order: a run's number is its place, from 1. */
+  readonly reserved: readonly string[];
   readonly deployed: ReadonlySet<string>;
 }
 
 /** The arbiter of one workspace's month: its stream lets exactly as many runs through as the tier allows. */
 export const usageDecider: Decider<UsageState, UsageCommand, UsageEvent> = {
-  initial: { reserved: new Map(), deployed: new Set() },
+  initial: { reserved: [], deployed: new Set() },
 
   decide(command, { reserved, deployed }) {
     const { tenant, period, runId } = command;
     const scope = { system: 'hypershift', tenant, period, runId } as const;
     switch (command.type) {
       case 'reserve': {
-        if (reserved.has(runId)) return [];
+        if (reserved.includes(runId)) return [];
         const { limit, run } = command;
-        const current = reserved.size;
+        const current = reserved.length;
         if (current >= limit) {
           throw new Refused('limit_exceeded', 'Run limit exceeded for this period', { current, limit, period });
         }
@@ -47,7 +47,7 @@ export const usageDecider: Decider<UsageState, UsageCommand, UsageEvent> = {
     const { runId } = event.data;
     switch (event.type) {
       case 'usage.run_reserved':
-        return { ...state, reserved: new Map(state.reserved).set(runId, event.data.number) };
+        return { ...state, reserved: [...state.reserved, runId] };
       case 'usage.deploy_recorded':
         return { ...state, deployed: new Set(state.deployed).add(runId) };
     }
