@@ -6,6 +6,7 @@ import { runStream } from '../../src/systems/hypershift/hypershift.streams.js';
 import { startApp, type TestApp } from '../support/app.js';
 import { report } from '../support/fault-scale.js';
 import { Hypershift, instantAgents } from '../support/hypershift.js';
+import { allEvents } from '../support/rebuild.js';
 import { until } from '../support/until.js';
 import { WebhookReceiver } from '../support/webhook-receiver.js';
 
@@ -64,6 +65,10 @@ const harmless: Record<string, Poison> = {
   },
   'NUL in its texts': { type: 'run.created', data: text({ ...created, runId: 'req-\u0000', codename: '\u0000' }) },
   'lone surrogates in its texts': { type: 'run.created', data: text({ ...created, codename: '\udfff\ud800' }) },
+  'a run id that is too long for a stream': {
+    type: 'run.created',
+    data: text({ ...created, runId: '\u00e9'.repeat(600) }),
+  },
   'metadata of other types': { type: 'run.exploded', data: '{}', metadata: '{"at":1,"tenant":{"__proto__":null}}' },
 };
 
@@ -112,6 +117,10 @@ describe('fault 13: poison in the log', () => {
     await until('its webhooks arrive', () => {
       const told = receiver.accepted.filter(({ body }) => body.includes(runId)).map(({ event }) => event);
       return told.join() === 'run.created,run.started,run.completed';
+    });
+    await until('every delivery is on record', async () => {
+      const events = await allEvents(service.app.kernel.ports.log);
+      return events.filter(({ type }) => type === 'webhook.delivered').length === receiver.accepted.length;
     });
   }
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { readFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -24,12 +25,15 @@ describe('fault 19: SIGTERM under load', () => {
       const failed: string[] = [];
       const total = { requests: 0, tooLate: 0, leased: 0, waiting: 0 };
       for (let stop = 0; stop < STOPS; stop++) {
+        // Somebody who has connected and never asks holds up nothing.
+        const silent = connect(server.port, '127.0.0.1').on('error', () => undefined);
         const load = new Load(client, luck, `stop-${stop}`);
         const working = Promise.all(Array.from({ length: CLIENTS }, (_, worker) => load.work(worker)));
         // Not to wait for something, but to stop at any moment.
         await pause(luck.number(400));
         codes.push(await server.stop(EXIT_LIMIT_MS));
         await working;
+        silent.destroy();
         failed.push(...load.failed, ...load.unanswered(await readFile(server.requests, 'utf8')));
         const { leased, waiting } = jobStates(dataDir);
         total.requests += load.requests;

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { SqliteStore } from '../../src/adapters/sqlite/sqlite-store.js';
 import { TestClock } from './test-clock.js';
 
@@ -26,6 +27,13 @@ export class SqliteFolder {
     await this.current.close();
     this.current = await SqliteStore.open({ folder: this.folder, clock: this.clock });
     return this.current;
+  }
+
+  /** Runs a statement on a connection of its own, behind the store's back. */
+  tamper(sql: string): void {
+    const database = new DatabaseSync(join(this.folder, 'runledger.db'), { timeout: 5_000 });
+    database.exec(sql);
+    database.close();
   }
 
   async close(): Promise<void> {

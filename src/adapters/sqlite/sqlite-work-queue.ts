@@ -94,7 +94,9 @@ export class SqliteWorkQueue extends WorkQueue {
         changed.forget();
         return leases;
       }
-      await this.rest(Math.min(left, this.untilDue(request.kinds)), changed, signal);
+      // What has become due since the look is taken at once.
+      const due = this.untilDue(request.kinds);
+      if (due > 0) await this.rest(Math.min(left, due), changed, signal);
       changed.forget();
       if (signal?.aborted) return [];
     }
@@ -235,7 +237,7 @@ export class SqliteWorkQueue extends WorkQueue {
       "SELECT min(due) AS due FROM jobs WHERE state IN ('waiting', 'leased') AND kind IN (SELECT value FROM json_each(?))",
       [JSON.stringify(kinds)],
     );
-    return typeof row?.['due'] === 'number' ? Math.max(1, row['due'] - this.now()) : Number.MAX_SAFE_INTEGER;
+    return typeof row?.['due'] === 'number' ? row['due'] - this.now() : Number.MAX_SAFE_INTEGER;
   }
 
   private async rest(ms: number, changed: { promise: Promise<void> }, signal?: AbortSignal): Promise<void> {

@@ -1,5 +1,6 @@
 import fastifyCors from '@fastify/cors';
 import { createHash } from 'node:crypto';
+import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Refused } from '../errors.js';
 import type { Kernel } from '../kernel.js';
@@ -41,6 +42,7 @@ export async function configureHttp(fastify: FastifyInstance, kernel: Kernel): P
     },
   });
   acceptBodies(fastify);
+  endSilentConnections(fastify);
   // Reading a body leaves the asynchronous context, so it is entered after that.
   fastify.addHook('preValidation', (request, _reply, done) => {
     if (request.ledger) inContext(request.ledger, done);
@@ -90,6 +92,20 @@ function contextOf(request: FastifyRequest, kernel: Kernel): NonNullable<Fastify
     minPosition: Number.isSafeInteger(minPosition) && minPosition > 0 ? minPosition : undefined,
     answer: {},
   };
+}
+
+/** Node takes a connection on which nothing was ever asked for a busy one: it would hold up the stop for a minute. */
+function endSilentConnections(fastify: FastifyInstance): void {
+  const silent = new Set<Socket>();
+  fastify.server.on('connection', (socket: Socket) => {
+    silent.add(socket);
+    socket.once('close', () => silent.delete(socket));
+  });
+  fastify.server.on('request', ({ socket }) => silent.delete(socket));
+  fastify.addHook('preClose', (done) => {
+    for (const socket of silent) socket.destroy();
+    done();
+  });
 }
 
 /** JSON with nothing in it is no body, and neither is any other content: clients send all of these where none is due. */

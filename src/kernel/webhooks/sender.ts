@@ -11,6 +11,7 @@ import { START, type EventLog, type Position, type StoredEvent } from '../ports/
 import type { ReadableEvents } from '../readable-events.js';
 import { inContext } from '../request-context.js';
 import { Signal, Slots } from '../signal.js';
+import { streamPart } from '../stream-part.js';
 import type { Streams } from '../streams.js';
 import { deliveryDecider } from './delivery.decider.js';
 import type { WebhookEndpoint, WebhookMessage } from './endpoint.js';
@@ -267,7 +268,7 @@ export class WebhookSender {
    */
   private async record(delivery: Delivery, outcome: WebhookEvent): Promise<boolean> {
     const { system, id } = this.endpoint;
-    const stream = laneStream(system, id, delivery.message.runId);
+    const stream = `${system}.webhook-${id}-${streamPart(delivery.message.runId)}`;
     for (let pauseMs = 100; ; pauseMs = Math.min(pauseMs * 2, 5_000)) {
       try {
         await inContext({ correlationId: delivery.id, causationId: delivery.eventId }, () =>
@@ -284,11 +285,6 @@ export class WebhookSender {
       }
     }
   }
-}
-
-/** The lane's name comes from an event: escaped it is a stream's name, whatever it holds. */
-function laneStream(system: string, endpoint: string, lane: string): string {
-  return `${system}.webhook-${endpoint}-${encodeURIComponent(lane.toWellFormed())}`;
 }
 
 /** A UUID that follows from endpoint and event: the same in every attempt, by whatever process. */
