@@ -9,7 +9,7 @@ import type { Dispatcher } from './work/dispatcher.js';
 import type { WorkerPool } from './work/worker-pool.js';
 
 /** Running jobs get so long to finish when the service stops; with what follows it stays under ten seconds. */
-const JOB_GRACE_MS = 3_000;
+const JOB_GRACE_MS = 1_500;
 
 export interface RuntimeParts {
   readonly projector: Projector;
