@@ -20,6 +20,7 @@ declare module 'fastify' {
 const CORRELATION_ID = /^[\w.:-]{1,128}$/;
 const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 const MAX_KEY = 255;
+const SWEEP_MS = 50;
 
 /** What every request passes, whatever system it is for: context, CORS, bodies, Idempotency-Key, headers, metrics. */
 export async function configureHttp(fastify: FastifyInstance, kernel: Kernel): Promise<void> {
@@ -104,6 +105,9 @@ function endSilentConnections(fastify: FastifyInstance): void {
   fastify.server.on('request', ({ socket }) => silent.delete(socket));
   fastify.addHook('preClose', (done) => {
     for (const socket of silent) socket.destroy();
+    // A connection that was busy just now may be idle in a moment, and would stay open for its client's sake.
+    const sweep = setInterval(() => fastify.server.closeIdleConnections(), SWEEP_MS);
+    fastify.server.once('close', () => clearInterval(sweep));
     done();
   });
 }
