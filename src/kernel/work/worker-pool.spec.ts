@@ -206,10 +206,12 @@ describe('a lease', () => {
   it('that was lost tells the job to stop, and nothing is reported', async () => {
     let aborted = false;
     let running = false;
-    await start(async (context) => {
+    const execute = async (context: JobContext): Promise<void> => {
       running = true;
       await untilAborted(context).catch(() => (aborted = true));
-    });
+    };
+    // With no place left, the pool does not take the job again itself.
+    await start(execute, { concurrency: 1 });
     await queue.put([job('1')]);
     await until(() => running);
     await queue.abandon('local');
