@@ -20,6 +20,7 @@ const GROUPS = [
   { ids: ['P3', 'P5'], file: 'appends.mjs' },
   { ids: ['P4'], file: 'rebuilds.mjs' },
   { ids: ['P6'], file: 'webhooks.mjs' },
+  { ids: ['P8'], file: 'events-stream.mjs' },
   { ids: ['P10', 'P11'], file: 'large-log.mjs' },
 ];
 const HISTORY = new URL('history.mjs', import.meta.url).href;

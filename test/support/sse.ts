@@ -21,17 +21,26 @@ export class SseListener {
   private constructor(
     private readonly request: ClientRequest,
     readonly response: IncomingMessage,
+    private readonly cutAfter: number,
   ) {
     response.setEncoding('utf8').on('data', (text: string) => this.take(text));
     response.once('close', () => (this.ended = true)).on('error', () => undefined);
   }
 
-  /** Resolves when the answer has begun, whatever its status. */
-  static async open(url: string, headers: Readonly<Record<string, string>> = {}): Promise<SseListener> {
+  /**
+   * Resolves when the answer has begun, whatever its status.
+   *
+   * @param cutAfter Breaks off after so many characters, and has not seen what came after them. @default never
+   */
+  static async open(
+    url: string,
+    headers: Readonly<Record<string, string>> = {},
+    cutAfter = Infinity,
+  ): Promise<SseListener> {
     const request = get(url, { headers: { accept: 'text/event-stream', ...headers }, agent: false });
     const [response] = (await once(request, 'response')) as [IncomingMessage];
     request.on('error', () => undefined);
-    return new SseListener(request, response);
+    return new SseListener(request, response, cutAfter);
   }
 
   get events(): {
@@ -66,8 +75,10 @@ export class SseListener {
     this.request.destroy();
   }
 
-  private take(text: string): void {
+  private take(arrived: string): void {
+    const text = arrived.slice(0, this.cutAfter - this.bytes);
     this.bytes += text.length;
+    if (this.bytes >= this.cutAfter) this.close();
     const blocks = (this.rest + text).split('\n\n');
     this.rest = blocks.pop() ?? '';
     for (const block of blocks) {

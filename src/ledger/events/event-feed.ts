@@ -31,14 +31,17 @@ export class EventFeed implements OnModuleDestroy {
     return this.readers.size;
   }
 
+  /** To be asked before an answer is begun. @throws Unavailable while the service stops. */
+  assertOpen(): void {
+    if (this.closing.signal.aborted) throw new Unavailable('The service is stopping');
+  }
+
   /**
    * Sends to `sink` every event after `start` that the filter lets through, in the log's order and without a gap, until
-   * it closes.
-   *
-   * @throws Unavailable while the service stops.
+   * it closes. When the service stops, it is ended.
    */
   async serve(sink: Sink, filter: EventFilter, start: Position): Promise<void> {
-    if (this.closing.signal.aborted) throw new Unavailable('The service stops');
+    if (this.closing.signal.aborted) return void sink.end();
     const { log, clock } = this.kernel.ports;
     const reader = new FeedReader(log, clock, sink, filter, start);
     this.readers.add(reader);

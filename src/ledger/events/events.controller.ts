@@ -68,6 +68,7 @@ export class EventsController {
     const resumed = dto.positionOf('Last-Event-ID', lastEventId === '' ? undefined : lastEventId);
     const filter = dto.filterOf(query, caller, resumed);
     const start = await this.startOf(filter.criteria);
+    this.feed.assertOpen();
     // From here on the answer is written by hand: it has no end that anybody would wait for.
     reply.hijack();
     reply.raw.writeHead(200, {
