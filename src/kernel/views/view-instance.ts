@@ -97,11 +97,6 @@ export class ViewInstance {
     return checkpoint?.position ?? START;
   }
 
-  /** Stores how far it is. A batch's own write cannot: of one that fails, any part may have been stored. */
-  async keepCheckpoint(): Promise<void> {
-    if (!this.doubtful) await this.mark(CHECKPOINT_MARK, this.position);
-  }
-
   /** Folds a batch in memory, up to `end` or to the first event that cannot be folded. Write it, then `settle` it. */
   async fold(readings: readonly StoredReading[], end: Position): Promise<Folded> {
     const steps = this.steps(readings);
@@ -124,8 +119,8 @@ export class ViewInstance {
     }
     // Positions are sparse, but one less than the poisonous event's still lies before it.
     this.folded = this.found ? this.found.position - 1 : end;
-    // Of the batches before: the documents of this one may not all be stored when its checkpoint is.
-    const checkpoint: StoredDocument = { key: CHECKPOINT_MARK, position: this.position, doc: null };
+    // The last one: where it is stored, so are all before it.
+    const checkpoint: StoredDocument = { key: CHECKPOINT_MARK, position: this.folded, doc: null };
     const write = { collection: this.collection, documents: [...touched.values(), checkpoint] };
     return { instance: this, write, position: this.folded, poison: this.found };
   }

@@ -67,6 +67,8 @@ export class WebhookSender {
     private readonly metrics: Metrics,
     private readonly logger: Logger,
     private readonly endpoint: WebhookEndpoint,
+    /** Asked before each attempt: another process may have the duty. */
+    private readonly mayAct: () => boolean = () => true,
     private readonly maxPending = MAX_PENDING,
   ) {
     this.types = new Set(endpoint.types);
@@ -191,7 +193,8 @@ export class WebhookSender {
       if (waitMs > 0) await this.clock.sleep(waitMs, signal);
       await this.slots.take();
       try {
-        if (signal.aborted) return;
+        // Who may act no longer is closed in a moment.
+        if (signal.aborted || !this.mayAct()) return;
         await this.attempt(delivery);
       } finally {
         this.slots.give();
