@@ -86,6 +86,6 @@ class Closables {
   }
 
   async close(): Promise<void> {
-    for (const item of this.all.splice(0).reverse()) await item.close();
+    for (const item of this.all.splice(0).toReversed()) await item.close();
   }
 }

@@ -115,7 +115,7 @@ export class SharedDuties implements Duties {
     while (!signal.aborted) {
       await this.clock.sleep(this.options.leaseMs / RENEWALS, signal);
       if (signal.aborted) return;
-      for (const name of [...this.held.keys()]) if (!this.holds(name)) this.lose(name);
+      for (const name of this.held.keys()) if (!this.holds(name)) this.lose(name);
       try {
         await this.share();
       } catch (error) {
@@ -129,7 +129,7 @@ export class SharedDuties implements Duties {
     const { names, leaseMs } = this.options;
     const asked = this.clock.steady();
     await this.look();
-    for (const name of [...this.held.keys()]) if (!this.isMine(name)) this.lose(name);
+    for (const name of this.held.keys()) if (!this.isMine(name)) this.lose(name);
     const mine = [...this.held.keys()];
     const fair = Math.ceil(names.length / this.membersAlive());
     const kept = mine.slice(0, fair);

@@ -24,7 +24,7 @@ export interface Stack {
 export async function openStack(): Promise<Stack> {
   const ends: (() => Promise<void>)[] = [];
   const close = async (): Promise<void> => {
-    for (const end of ends.splice(0).reverse()) await end();
+    for (const end of ends.splice(0).toReversed()) await end();
   };
   try {
     const eventStore = await DoubleFolder.open({ version: '24.2' });

@@ -117,8 +117,7 @@ export class ViewInstance {
       this.cache.set(document.key, document);
       this.unwritten.set(document.key, document);
     }
-    // Positions are sparse, but one less than the poisonous event's still lies before it.
-    this.folded = this.found ? this.found.position - 1 : end;
+    this.folded = this.found ? lastBefore(this.found.position, readings, this.folded) : end;
     // The last one: where it is stored, so are all before it.
     const checkpoint: StoredDocument = { key: CHECKPOINT_MARK, position: this.folded, doc: null };
     const write = { collection: this.collection, documents: [...touched.values(), checkpoint] };
@@ -195,6 +194,13 @@ function keysOf(view: AnyView, reading: StoredReading): readonly string[] {
     }
   }
   return keys;
+}
+
+/** Position of the last event before another; that of `earlier` ones where the batch has none. */
+function lastBefore(position: Position, readings: readonly StoredReading[], earlier: Position): Position {
+  let last = earlier;
+  for (const reading of readings) if (reading.stored.position < position) last = Math.max(last, reading.stored.position);
+  return last;
 }
 
 function poisoned({ position, id, stream }: StoredReading, error: unknown): Poison {
