@@ -4,6 +4,8 @@ import { InvalidSettings } from './errors.js';
 
 /** Names that other parts of the process read for themselves, and that must not stop the start. */
 const OURS = /^RUNLEDGER_/;
+/** Of the command line, which may share its environment with the service. */
+const CLIENT: ReadonlySet<string> = new Set(['RUNLEDGER_URL', 'RUNLEDGER_TOKEN']);
 
 /** Digits alone: `Number` would take blanks for 0, and other spellings too. */
 const whole = (min: number, max: number) =>
@@ -95,7 +97,7 @@ export function withoutEmpty(env: NodeJS.ProcessEnv): Record<string, string> {
  */
 export function readSettings(env: NodeJS.ProcessEnv, systems: readonly string[]): Settings {
   const given = withoutEmpty(env);
-  const unknown = Object.keys(given).filter((name) => OURS.test(name) && !(name in schema.shape));
+  const unknown = Object.keys(given).filter((name) => OURS.test(name) && !CLIENT.has(name) && !(name in schema.shape));
   if (unknown.length > 0) throw new InvalidSettings(`Unknown setting ${unknown.join(', ')}: see the README's table`);
   const parsed = schema.safeParse(given);
   if (!parsed.success) {
