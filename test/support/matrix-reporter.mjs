@@ -30,16 +30,16 @@ export default class MatrixReporter {
       for (const [adapter, cases] of [...adapters].sort()) {
         const counts = STATES.map((state) => [...cases.values()].filter((status) => status === state).length);
         const lacking = [...all].filter((name) => !cases.has(name));
-        rows.push([port, adapter, cases.size, ...counts, lacking.length]);
+        rows.push([port, adapter, ...[cases.size, ...counts, lacking.length].map(String)]);
         for (const name of lacking) this.#problems.push(`${port} on ${adapter} lacks the case: ${name}`);
         if (counts[2] > 0) this.#problems.push(`${port} on ${adapter} skipped ${counts[2]} cases`);
       }
     }
-    const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => String(row[column]).length)));
+    const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
     const lines = rows.map((row) =>
       row
         .map((cell, column) =>
-          column < 2 ? String(cell).padEnd(widths[column]) : String(cell).padStart(widths[column]),
+          column < 2 ? cell.padEnd(widths[column]) : cell.padStart(widths[column]),
         )
         .join('  ')
         .trimEnd(),
