@@ -1,0 +1,94 @@
+/** The image without Docker: what the Dockerfile copies, installed as it says, started as it says. */
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { chmod, chown, cp, mkdir, readFile, readdir } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join, resolve } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { run } from './tools.mjs';
+import { withFolder } from './with-folder.mjs';
+
+const top = resolve(import.meta.dirname, '../..');
+const USER = 1000;
+const LIMIT_MS = 60_000;
+const LOOK_EVERY_MS = 200;
+
+/** @throws Error that says what does not work. Needs a build: `npm run build`. */
+export async function startsAsInTheImage() {
+  if (!existsSync(join(top, 'dist/src/main.js'))) throw new Error('There is no build: npm run build');
+  const dockerfile = await readFile(join(top, 'deploy/Dockerfile'), 'utf8');
+  return withFolder(async (folder) => {
+    const image = join(folder, 'app');
+    await mkdir(image);
+    await chmod(folder, 0o755);
+    for (const name of ['.npmrc', 'package.json', 'package-lock.json']) await cp(join(top, name), join(image, name));
+    await run('npm', ['ci', '--omit=dev', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: image });
+    for (const name of copiedBy(dockerfile)) await cp(join(top, name), join(image, name), { recursive: true });
+    await readOnly(image);
+    const data = join(folder, 'data');
+    await mkdir(data);
+    const isRoot = process.getuid?.() === 0;
+    if (isRoot) await chown(data, USER, USER);
+    await serve(dockerfile, image, data, isRoot ? { uid: USER, gid: USER } : {});
+    return isRoot ? `as user ${USER}` : 'as you: only root can be somebody else';
+  });
+}
+
+/** What comes from the folder itself into the last stage, and the build. */
+function copiedBy(dockerfile) {
+  const last = dockerfile.slice(dockerfile.lastIndexOf('\nFROM '));
+  const lines = [...last.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, names]) => names.split(' '));
+  return ['dist', ...lines.filter((name) => name !== 'package.json')];
+}
+
+/** Like the root file system of a container that may not be written to. */
+async function readOnly(folder) {
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    if (entry.isSymbolicLink()) continue;
+    await chmod(join(entry.parentPath, entry.name), entry.isDirectory() ? 0o555 : 0o444);
+  }
+  await chmod(folder, 0o555);
+}
+
+async function serve(dockerfile, image, data, user) {
+  const port = await freePort();
+  const env = { PATH: process.env.PATH, PORT: String(port), RUNLEDGER_DATA_DIR: data, RUNLEDGER_HOST: '127.0.0.1' };
+  const [command, ...args] = JSON.parse(/^CMD (\[.+\])$/m.exec(dockerfile)[1]);
+  if (command !== 'node') throw new Error(`The command is no longer node but ${command}`);
+  const server = spawn(process.execPath, args, { cwd: image, env, ...user, stdio: ['ignore', 'pipe', 'pipe'] });
+  let said = '';
+  server.stdout.on('data', (text) => (said += text));
+  server.stderr.on('data', (text) => (said += text));
+  const ended = new Promise((resolveEnd) => server.once('exit', (code, signal) => resolveEnd(code ?? signal)));
+  try {
+    await until(async () => {
+      if (server.exitCode !== null) throw new Error(`It ended with ${server.exitCode}:\n${said}`);
+      return (await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => undefined))?.ok;
+    });
+    const [, ...healthcheck] = JSON.parse(/^HEALTHCHECK .*\n\s+CMD (\[.+\])$/m.exec(dockerfile)[1]);
+    await run(process.execPath, healthcheck, { env });
+    server.kill('SIGTERM');
+    const code = await ended;
+    if (code !== 0) throw new Error(`It stopped with ${code}:\n${said}`);
+    const unhealthy = await run(process.execPath, healthcheck, { env }).then(
+      () => false,
+      () => true,
+    );
+    if (!unhealthy) throw new Error('The health check does not notice that the service is gone');
+  } finally {
+    if (server.exitCode === null) server.kill('SIGKILL');
+  }
+}
+
+async function until(condition) {
+  for (const end = Date.now() + LIMIT_MS; Date.now() < end; await pause(LOOK_EVERY_MS)) if (await condition()) return;
+  throw new Error(`Not ready after ${LIMIT_MS} ms`);
+}
+
+async function freePort() {
+  const server = createServer();
+  await new Promise((done) => server.listen(0, '127.0.0.1', done));
+  const { port } = server.address();
+  await new Promise((done) => server.close(done));
+  return port;
+}
