@@ -155,5 +155,7 @@ function closed(schema) {
   const isOpen = copy['x-kubernetes-preserve-unknown-fields'] || copy.additionalProperties !== undefined;
   if (copy.type === 'object' && copy.properties && !isOpen) copy.additionalProperties = false;
   if (copy['x-kubernetes-int-or-string']) delete copy.type;
+  // Go's expressions have flags that JavaScript's have not.
+  if (copy.pattern?.includes('(?i)')) delete copy.pattern;
   return copy;
 }

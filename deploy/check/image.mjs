@@ -37,7 +37,7 @@ export async function startsAsInTheImage() {
 /** What comes from the folder itself into the last stage, and the build. */
 function copiedBy(dockerfile) {
   const last = dockerfile.slice(dockerfile.lastIndexOf('\nFROM '));
-  const lines = [...last.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, names]) => names.split(' '));
+  const lines = [...last.matchAll(/^COPY (?:--chmod=\d+ )?(?!--)(.+) \S+$/gm)].flatMap(([, names]) => names.split(' '));
   return ['dist', ...lines.filter((name) => name !== 'package.json')];
 }
 
