@@ -8,6 +8,8 @@ import { readFile, readdir, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { chartChecks } from './check/chart.mjs';
 import { startsAsInTheImage } from './check/image.mjs';
+import { natsFormsACluster } from './check/nats-cluster.mjs';
+import { proxyAsksWhoeverIsReady } from './check/proxy.mjs';
 import { goTool, pythonTool, run } from './check/tools.mjs';
 import { withFolder } from './check/with-folder.mjs';
 
@@ -18,6 +20,13 @@ const at = (...path) => join(deploy, ...path);
 async function filledExample() {
   const lines = (await readFile(at('.env.example'), 'utf8')).matchAll(/^([A-Z0-9_]+)=(.*)$/gm);
   return Object.fromEntries(Array.from(lines, ([, name, value]) => [name, value === '' ? '123456' : value]));
+}
+
+/** What compose makes of compose.yaml and of the example. */
+async function composed() {
+  const env = { ...process.env, ...(await filledExample()) };
+  const { stdout } = await run(await goTool('compose'), ['compose.yaml'], { cwd: deploy, env });
+  return JSON.parse(stdout);
 }
 
 /** Prettier lays out what it can read; this is for what it does not look at. */
@@ -55,20 +64,27 @@ const checks = {
     return `${files.length} files`;
   },
 
+  async 'nats.conf: three servers form a cluster, with the variables that compose gives'() {
+    await natsFormsACluster(at('nats/nats.conf'), (await composed()).services);
+  },
+
+  async 'Caddyfile: asks whoever is ready'() {
+    await proxyAsksWhoeverIsReady(at('proxy/Caddyfile'));
+  },
+
   async 'compose.yaml: as `docker compose config` reads it'() {
-    const compose = await goTool('compose');
-    const given = { ...process.env, ...(await filledExample()) };
-    const { stdout } = await run(compose, ['compose.yaml'], { cwd: deploy, env: given });
-    const { services } = JSON.parse(stdout);
+    const { services } = await composed();
+    const nothing = { PATH: process.env.PATH };
     await refuses(
-      () => run(compose, ['compose.yaml'], { cwd: deploy, env: { PATH: given.PATH } }),
-      /is missing a value/,
+      async () => run(await goTool('compose'), ['compose.yaml'], { cwd: deploy, env: nothing }),
+      /is missing/,
     );
     return `${Object.keys(services).length} services`;
   },
 
   async 'nats.conf: nats-server -t'() {
-    const env = { ...process.env, NATS_SERVER_NAME: 'a', NATS_PASSWORD: '"123456"', NATS_CLUSTER_PASSWORD: '"123456"' };
+    const passwords = { NATS_PASSWORD: '"123456"', NATS_CLUSTER_PASSWORD: '"123456"' };
+    const env = { ...process.env, ...passwords, NATS_SERVER_NAME: 'a', NATS_ROUTES: '["nats://route:123456@b:6222"]' };
     await run(await goTool('nats-server'), ['-t', '-c', at('nats/nats.conf')], { env });
   },
 

@@ -1,17 +1,13 @@
 /** The image without Docker: what the Dockerfile copies, installed as it says, started as it says. */
-import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { chmod, chown, cp, mkdir, readFile, readdir } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
+import { freePort, start, until } from './live.mjs';
 import { run } from './tools.mjs';
 import { withFolder } from './with-folder.mjs';
 
 const top = resolve(import.meta.dirname, '../..');
 const USER = 1000;
-const LIMIT_MS = 60_000;
-const LOOK_EVERY_MS = 200;
 
 /** @throws Error that says what does not work. Needs a build: `npm run build`. */
 export async function startsAsInTheImage() {
@@ -55,40 +51,23 @@ async function serve(dockerfile, image, data, user) {
   const env = { PATH: process.env.PATH, PORT: String(port), RUNLEDGER_DATA_DIR: data, RUNLEDGER_HOST: '127.0.0.1' };
   const [command, ...args] = JSON.parse(/^CMD (\[.+\])$/m.exec(dockerfile)[1]);
   if (command !== 'node') throw new Error(`The command is no longer node but ${command}`);
-  const server = spawn(process.execPath, args, { cwd: image, env, ...user, stdio: ['ignore', 'pipe', 'pipe'] });
-  let said = '';
-  server.stdout.on('data', (text) => (said += text));
-  server.stderr.on('data', (text) => (said += text));
-  const ended = new Promise((resolveEnd) => server.once('exit', (code, signal) => resolveEnd(code ?? signal)));
+  const server = start(process.execPath, args, { cwd: image, env, ...user });
   try {
-    await until(async () => {
-      if (server.exitCode !== null) throw new Error(`It ended with ${server.exitCode}:\n${said}`);
-      return (await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => undefined))?.ok;
+    await until('the service is ready', async () => {
+      if (server.isOver()) return true;
+      return (await fetch(`http://127.0.0.1:${port}/readyz`)).ok;
     });
+    if (server.isOver()) throw new Error(`It ended with ${await server.end()}:\n${server.said()}`);
     const [, ...healthcheck] = JSON.parse(/^HEALTHCHECK .*\n\s+CMD (\[.+\])$/m.exec(dockerfile)[1]);
     await run(process.execPath, healthcheck, { env });
-    server.kill('SIGTERM');
-    const code = await ended;
-    if (code !== 0) throw new Error(`It stopped with ${code}:\n${said}`);
+    const code = await server.end();
+    if (code !== 0) throw new Error(`It stopped with ${code}:\n${server.said()}`);
     const unhealthy = await run(process.execPath, healthcheck, { env }).then(
       () => false,
       () => true,
     );
     if (!unhealthy) throw new Error('The health check does not notice that the service is gone');
   } finally {
-    if (server.exitCode === null) server.kill('SIGKILL');
+    await server.end('SIGKILL');
   }
-}
-
-async function until(condition) {
-  for (const end = Date.now() + LIMIT_MS; Date.now() < end; await pause(LOOK_EVERY_MS)) if (await condition()) return;
-  throw new Error(`Not ready after ${LIMIT_MS} ms`);
-}
-
-async function freePort() {
-  const server = createServer();
-  await new Promise((done) => server.listen(0, '127.0.0.1', done));
-  const { port } = server.address();
-  await new Promise((done) => server.close(done));
-  return port;
 }

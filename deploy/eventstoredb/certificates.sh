@@ -3,10 +3,12 @@
 # image of es-gencert-cli. No other container sees the authority's key, and only the nodes see theirs.
 set -euo pipefail
 
-readonly authority=/authority certs=/certs trusted=/trusted
+readonly authority=/authority/ca certs=/certs trusted=/trusted
 # Of the user that runs EventStoreDB in its image.
 readonly owner=1000:1000
 
+# It makes the folders that it writes to, refuses those that are there, and ends with 0 even then: what lacks is found by
+# the commands that come after it.
 [[ -s "$authority/ca.key" ]] || es-gencert-cli create-ca -days 3650 -out "$authority"
 # A place to mount the trusted certificate at.
 mkdir -p "$certs/ca"
