@@ -5,6 +5,7 @@ import {
   type OnApplicationBootstrap,
 } from '@nestjs/common';
 import { Kernel } from './kernel/kernel.js';
+import { LedgerModule } from './ledger/ledger.module.js';
 import { OperationsController } from './ledger/operations.controller.js';
 
 @Module({})
@@ -25,7 +26,7 @@ export class AppModule implements OnApplicationBootstrap, BeforeApplicationShutd
   static forRoot(kernel: Kernel, systems: readonly DynamicModule[]): DynamicModule {
     return {
       module: AppModule,
-      imports: [KernelModule.forRoot(kernel), ...systems],
+      imports: [KernelModule.forRoot(kernel), LedgerModule, ...systems],
       controllers: [OperationsController],
     };
   }

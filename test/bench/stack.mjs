@@ -47,7 +47,7 @@ async function withServers(folder, work) {
       RUNLEDGER_SIGNING_KEY: signingKey(),
     });
   } finally {
-    for (const each of opened.reverse()) await each.close();
+    for (const each of opened.toReversed()) await each.close();
   }
 }
 

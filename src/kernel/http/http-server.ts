@@ -54,7 +54,9 @@ export async function configureHttp(fastify: FastifyInstance, kernel: Kernel): P
   const isApi = kernel.settings.roles.has('api');
   fastify.addHook('preHandler', (request, reply, done) => {
     if (!isApi && request.ledger?.dialect !== serviceDialect) return done(new Unavailable(NO_API));
-    const key = request.method === 'POST' ? single(request.headers['idempotency-key']) : undefined;
+    // Where there is no route there is nothing to repeat, and nothing to write for whoever asks.
+    const repeatable = request.method === 'POST' && !request.is404;
+    const key = repeatable ? single(request.headers['idempotency-key']) : undefined;
     if (key === undefined || key === '') return done();
     repeatAnswer(key, request, reply, kernel).then((answered) => {
       if (!answered) done();

@@ -1,0 +1,9 @@
+import { Module } from '@nestjs/common';
+import { CallerController } from './access/caller.controller.js';
+import { EventFeed } from './events/event-feed.js';
+import { EventPages } from './events/event-pages.js';
+import { EventsController } from './events/events.controller.js';
+
+/** The service's own API over all systems, below `/ledger`. */
+@Module({ controllers: [CallerController, EventsController], providers: [EventPages, EventFeed] })
+export class LedgerModule {}
