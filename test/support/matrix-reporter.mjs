@@ -38,9 +38,7 @@ export default class MatrixReporter {
     const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
     const lines = rows.map((row) =>
       row
-        .map((cell, column) =>
-          column < 2 ? cell.padEnd(widths[column]) : cell.padStart(widths[column]),
-        )
+        .map((cell, column) => (column < 2 ? cell.padEnd(widths[column]) : cell.padStart(widths[column])))
         .join('  ')
         .trimEnd(),
     );
