@@ -20,6 +20,7 @@ interface Service {
   readonly environment?: Record<string, string>;
   readonly deploy?: { readonly replicas?: number };
   readonly volumes?: readonly string[];
+  readonly networks?: readonly string[];
 }
 interface Alert {
   readonly alert: string;
@@ -96,6 +97,7 @@ describe('the settings', () => {
     .toArray();
   const filled = (value: string): string =>
     value.replace(/\$\{(\w+)(?::-([^}]*)|:\?[^}]*)?\}/g, (_, name: string, usual = '') => example[name] ?? usual);
+  const workerNetworks = compose.services['worker']?.networks ?? [];
   const ours = readdirSync(join(top, 'src'), { recursive: true, encoding: 'utf8' })
     .filter((file) => /(^|\/|\.)settings\.ts$/.test(file))
     .map((file) => readFileSync(join(top, 'src', file), 'utf8'))
@@ -142,6 +144,18 @@ describe('the settings', () => {
         expect([file, name, others.includes(name) || known(name)]).toEqual([file, name, true]);
       }
     }
+  });
+
+  it('lead a worker to the proxy by the name in the public URL, at the port that it has outside', () => {
+    const { hostname, port } = new URL(example['RUNLEDGER_PUBLIC_URL'] ?? '');
+    const { proxy } = compose.services as unknown as Record<
+      string,
+      { ports: string[]; networks: Record<string, { aliases?: string[] }> }
+    >;
+    const both = Object.entries(proxy?.networks ?? {}).filter(([network]) => workerNetworks.includes(network));
+    expect(both.flatMap(([, { aliases = [] }]) => aliases.map(filled))).toEqual([hostname]);
+    expect(proxy?.ports.map(filled)).toContain(`${port}:${port}`);
+    expect(example['SITE_ADDRESS']).toBe(`:${port}`);
   });
 
   it('give each role to two processes, and leave out none', () => {
