@@ -86,7 +86,7 @@ capabilities:
   valueFrom:
     secretKeyRef: { name: {{ $secret }}, key: {{ $name }} }
 {{- end }}
-{{- range $name := list "WEBHOOK_SECRET" "WEBHOOK_URL" "WORKSPACE_TIER_UPDATE_SECRET" }}
+{{- range $name := list "RUNLEDGER_TOKENS" "WEBHOOK_SECRET" "WEBHOOK_URL" "WORKSPACE_TIER_UPDATE_SECRET" }}
 - name: {{ $name }}
   valueFrom:
     secretKeyRef: { name: {{ $secret }}, key: {{ $name }}, optional: true }
