@@ -85,12 +85,17 @@ describe('the files', () => {
   });
 });
 
+/** What is filled in where not any text will do. */
+const FILLING: Readonly<Record<string, string>> = {
+  RUNLEDGER_TOKENS: '[{"name":"ops","token":"a token of an operator, long enough","scopes":["read","operate"]}]',
+};
+
 describe('the settings', () => {
   /** What the example has, its gaps filled. */
   const example = Object.fromEntries(
     text('.env.example')
       .matchAll(/^(\w+)=(.*)$/gm)
-      .map(([, name = '', value]) => [name, value || 'x1']),
+      .map(([, name = '', value]) => [name, value || FILLING[name] || 'x1']),
   );
   const variables = text('compose.yaml')
     .matchAll(/\$\{(\w+)(:[-?])?/g)
