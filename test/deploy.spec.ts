@@ -87,7 +87,7 @@ describe('the files', () => {
 
 /** What is filled in where not any text will do. */
 const FILLING: Readonly<Record<string, string>> = {
-  RUNLEDGER_TOKENS: '[{"name":"ops","token":"a token of an operator, long enough","scopes":["read","operate"]}]',
+  RUNLEDGER_TOKENS: '[{"name":"ops","token":"t-5f0c1d9be27a4f3388c1","scopes":["read","operate"]}]',
 };
 
 describe('the settings', () => {
