@@ -4,10 +4,9 @@ import type { EventCatalog } from '../event-catalog.js';
 import type { Clock } from '../ports/clock.js';
 import { START, type EventLog, type Position, type StoredEvent } from '../ports/event-log.js';
 import type { ViewStore } from '../ports/view-store.js';
-import { isReadableFrom } from '../readable-from.js';
 import { Signal, Turns } from '../signal.js';
 import { CHECKPOINT_MARK, collectionName, ORIGIN_MARK, SERVING_MARK, type AnyView } from './view.js';
-import { collectionsOf, dropOlder } from './view-collections.js';
+import { candidatesOf, collectionsOf, dropOlder, isLost } from './view-collections.js';
 import { ViewInstance, type Folded } from './view-instance.js';
 import { statusOf, type Standing, type ViewStatus } from './view-status.js';
 
@@ -16,15 +15,10 @@ interface Entry extends Standing {
   building?: ViewInstance;
   /** Number of the newest build: a number is never given twice, or a late write would reach the wrong collection. */
   builds: number;
-  /** Whether this process folds it. Else another does, or will. */
+  /** Whether it is this process that is to fold it. Else another does, or will. */
+  taken: boolean;
+  /** Whether it is: taken, and opened. */
   held: boolean;
-}
-
-interface Candidate {
-  readonly instance: ViewInstance;
-  readonly version: number;
-  readonly build: number;
-  readonly serves: boolean;
 }
 
 /** Small enough that folding one batch holds up no request. */
@@ -33,9 +27,9 @@ const RETRY_MS = 500;
 const INSPECT_MS = 5_000;
 
 /**
- * Folds the log into the views that it holds. One reader follows the log for all views that are live. Views that lag behind, and those
- * being built, share a second reader, and join the first when they reach it. That is also the moment when a new
- * build takes over from the collection that served until then.
+ * Folds the log into the views that it holds. One reader follows the log for all views that are live. Views that lag
+ * behind, and those being built, share a second reader, and join the first when they reach it. That is also the moment
+ * when a new build takes over from the collection that served until then.
  */
 export class Projector {
   private readonly entries = new Map<string, Entry>();
@@ -61,7 +55,7 @@ export class Projector {
   /** @throws Error when two views share a name. */
   register(view: AnyView): void {
     if (this.entries.has(view.name)) throw new Error(`View ${view.name} is registered twice`);
-    this.entries.set(view.name, { view, builds: 0, held: false });
+    this.entries.set(view.name, { view, builds: 0, taken: false, held: false });
   }
 
   get views(): readonly AnyView[] {
@@ -82,6 +76,7 @@ export class Projector {
   /** Folds the view from now on: opens what is there, and begins what is not. */
   async take(name: string): Promise<void> {
     const entry = this.entry(name);
+    entry.taken = true;
     try {
       await this.openEntry(entry);
     } catch (error) {
@@ -95,6 +90,7 @@ export class Projector {
   /** Leaves the view to another process. A batch that is being written may still come: its positions make it harmless. */
   leave(name: string): void {
     const entry = this.entry(name);
+    entry.taken = false;
     entry.held = false;
     for (const instance of [entry.serving, entry.building]) {
       if (!instance) continue;
@@ -183,7 +179,7 @@ export class Projector {
     const entry = this.entry(name);
     const { serving } = entry;
     if (!entry.held) return;
-    if (serving && (await this.isLost(serving)) && entry.serving === serving) {
+    if (serving && (await isLost(serving, this.log)) && entry.serving === serving) {
       this.logger.error({ view: name, collection: serving.collection }, 'view lost, building it again');
       delete entry.serving;
       this.live.delete(serving);
@@ -191,16 +187,6 @@ export class Projector {
       await this.store.drop(serving.collection);
     }
     if (!entry.serving && entry.held) await this.beginBuild(entry);
-  }
-
-  /** Whether a serving collection has gone, or was folded from a longer log than this one. */
-  private async isLost(serving: ViewInstance): Promise<boolean> {
-    return !(await serving.bears(SERVING_MARK)) || (await this.liesAhead(serving));
-  }
-
-  /** With a checkpoint past its end, what the log takes in from now on would be passed over in silence. */
-  private async liesAhead(instance: ViewInstance): Promise<boolean> {
-    return (await instance.checkpoint()) > (await this.log.head());
   }
 
   private entry(name: string): Entry {
@@ -215,7 +201,7 @@ export class Projector {
 
   private async openEntry(entry: Entry): Promise<void> {
     const { view } = entry;
-    const own = await this.candidates(view);
+    const own = await candidatesOf(view, this.store, this.log, this.logger);
     entry.builds = own[0]?.version === view.version ? own[0].build : 0;
     const best = own.find(({ serves }) => serves);
     if (best) {
@@ -235,19 +221,6 @@ export class Projector {
     if (best?.version === view.version) await this.dropLeftovers(entry);
   }
 
-  /** Collections to go on with, the newest first. */
-  private async candidates(view: AnyView): Promise<Candidate[]> {
-    const own: Candidate[] = [];
-    for (const { name, ...parsed } of await collectionsOf(view, this.store)) {
-      const instance = new ViewInstance(view, name, this.store);
-      if (!(await isReadableFrom(this.log, await instance.checkpoint()))) {
-        this.logger.error({ view: view.name, collection: name }, 'view was folded from another log, building it again');
-        await this.store.drop(name);
-      } else own.push({ instance, ...parsed, serves: await instance.bears(SERVING_MARK) });
-    }
-    return own;
-  }
-
   /** Begins a build, unless one is being made that is not `lost`. */
   private beginBuild(entry: Entry, lost?: ViewInstance): Promise<void> {
     return this.buildTurns.take(async () => {
@@ -258,6 +231,7 @@ export class Projector {
       entry.builds += 1;
       const instance = new ViewInstance(view, collectionName(view, entry.builds), this.store);
       await instance.open();
+      if (!entry.taken) return;
       if (lost) this.catchingUp.delete(lost);
       entry.building = instance;
       this.catchingUp.add(instance);
