@@ -5,6 +5,7 @@ import {
   type OnApplicationBootstrap,
 } from '@nestjs/common';
 import { Kernel } from './kernel/kernel.js';
+import { AuditController } from './ledger/audit/audit.controller.js';
 import { OperationsController } from './ledger/operations.controller.js';
 
 @Module({})
@@ -26,7 +27,7 @@ export class AppModule implements OnApplicationBootstrap, BeforeApplicationShutd
     return {
       module: AppModule,
       imports: [KernelModule.forRoot(kernel), ...systems],
-      controllers: [OperationsController],
+      controllers: [OperationsController, AuditController],
     };
   }
 

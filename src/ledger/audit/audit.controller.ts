@@ -1,0 +1,141 @@
+import { Controller, Get, Param, Query, StreamableFile } from '@nestjs/common';
+import {
+  ApiBadRequestResponse,
+  ApiNotFoundResponse,
+  ApiOkResponse,
+  ApiOperation,
+  ApiProduces,
+  ApiQuery,
+  ApiTags,
+} from '@nestjs/swagger';
+import { Readable } from 'node:stream';
+import { Refused } from '../../kernel/errors.js';
+import { Kernel } from '../../kernel/kernel.js';
+import { runKey, type RunIndexDoc } from '../../kernel/runs/run-index.view.js';
+import * as dto from './audit.dto.js';
+import { causationTree, timelineEntry } from './causation.js';
+import { parseMoment, RunAudit } from './run-audit.js';
+
+const TIMELINE_LIMIT = 500;
+const MOMENT = 'a position in the log, or a time like 2026-01-30T12:00:00Z';
+
+/** What happened in the runs of every system, and how they stood at any moment. */
+@Controller('ledger/runs')
+@ApiTags('audit')
+export class AuditController {
+  private readonly audit: RunAudit;
+
+  constructor(private readonly kernel: Kernel) {
+    const { ports, registry, systems } = kernel;
+    this.audit = new RunAudit(ports.log, ports.blobs, registry, systems);
+  }
+
+  @Get()
+  @ApiOperation({ summary: 'The runs of all systems, newest first' })
+  @ApiQuery({ name: 'system', required: false })
+  @ApiQuery({ name: 'tenant', required: false })
+  @ApiQuery({ name: 'state', required: false, description: "In the words of the system's own API." })
+  @ApiQuery({ name: 'since', required: false, description: 'Created at this time or later.' })
+  @ApiQuery({ name: 'until', required: false, description: 'Created before this time.' })
+  @ApiQuery({ name: 'limit', required: false, type: Number, description: '1 to 1000; 100 when left out.' })
+  @ApiQuery({ name: 'after', required: false, description: '`next` of the page before.' })
+  @ApiOkResponse({ type: dto.RunIndexBody })
+  @ApiBadRequestResponse({ type: dto.ErrorBody })
+  async list(@Query() filters: Readonly<Record<string, unknown>>): Promise<dto.RunIndexBody> {
+    const query = dto.runQuery(texts(filters));
+    try {
+      const { docs, next } = await this.kernel.views.find(this.kernel.registry.runIndex, query);
+      return { runs: docs.map(dto.toRunSummary), next: next ?? null };
+    } catch (error) {
+      if (error instanceof RangeError) throw new Refused('invalid', 'after is no `next` of such a list');
+      throw error;
+    }
+  }
+
+  @Get(':system/:runId')
+  @ApiOperation({ summary: 'A run: its timeline, what led to what, and its state as of any moment' })
+  @ApiQuery({ name: 'at', required: false, description: `As of ${MOMENT}. Now, when left out.` })
+  @ApiQuery({ name: 'after', required: false, type: Number, description: 'Timeline after this position.' })
+  @ApiQuery({ name: 'limit', required: false, type: Number, description: 'Of the timeline; 500 when left out.' })
+  @ApiQuery({ name: 'data', required: false, type: Boolean, description: 'Show what each event recorded.' })
+  @ApiOkResponse({ type: dto.RunBody })
+  @ApiBadRequestResponse({ type: dto.ErrorBody })
+  @ApiNotFoundResponse({ type: dto.ErrorBody })
+  async get(
+    @Param('system') system: string,
+    @Param('runId') runId: string,
+    @Query() query: Readonly<Record<string, unknown>>,
+  ): Promise<dto.RunBody> {
+    const { at, after, limit, data } = texts(query);
+    const moment = parseMoment('at', at);
+    const from = positionOf(after);
+    const size = dto.limitOf(limit, TIMELINE_LIMIT);
+    const run = await this.run(system, runId);
+    const history = await this.audit.history(run, moment);
+    const rest = history.filter(({ position }) => position > from);
+    const page = rest.slice(0, size);
+    return {
+      ...dto.toRunSummary(run),
+      streams: [...run.streams],
+      asOf: dto.toRunState(this.audit.state(history)),
+      timeline: page.map((reading) => timelineEntry(reading, data === 'true')),
+      next: rest.length > page.length ? (page.at(-1)?.position ?? null) : null,
+      causation: causationTree(history),
+    };
+  }
+
+  @Get(':system/:runId/diff')
+  @ApiOperation({ summary: 'What became different in a run between two moments' })
+  @ApiQuery({ name: 'from', required: false, description: `${MOMENT}; before everything, when left out.` })
+  @ApiQuery({ name: 'to', required: false, description: `${MOMENT}; now, when left out.` })
+  @ApiOkResponse({ type: dto.RunDifferenceBody })
+  @ApiBadRequestResponse({ type: dto.ErrorBody })
+  @ApiNotFoundResponse({ type: dto.ErrorBody })
+  async diff(
+    @Param('system') system: string,
+    @Param('runId') runId: string,
+    @Query() query: Readonly<Record<string, unknown>>,
+  ): Promise<dto.RunDifferenceBody> {
+    const { from, to } = texts(query);
+    const [before, after] = [parseMoment('from', from), parseMoment('to', to)];
+    const difference = await this.audit.difference(await this.run(system, runId), before, after);
+    return {
+      from: dto.toRunState(difference.from),
+      to: dto.toRunState(difference.to),
+      differences: difference.differences.map((each) => ({ ...each })),
+    };
+  }
+
+  @Get(':system/:runId/bundle')
+  @ApiOperation({
+    summary: 'Everything about a run that a stranger needs to verify it: `runledger audit verify --bundle`',
+  })
+  @ApiProduces('application/x-ndjson')
+  @ApiOkResponse({ description: 'JSON Lines', schema: { type: 'string' } })
+  @ApiNotFoundResponse({ type: dto.ErrorBody })
+  async bundle(@Param('system') system: string, @Param('runId') runId: string): Promise<StreamableFile> {
+    const run = await this.run(system, runId);
+    return new StreamableFile(Readable.from(this.audit.bundle(run)), { type: 'application/x-ndjson; charset=utf-8' });
+  }
+
+  private async run(system: string, runId: string): Promise<RunIndexDoc> {
+    const run = await this.kernel.views.get(this.kernel.registry.runIndex, runKey(system, runId));
+    if (!run) throw new Refused('not_found', 'Run not found');
+    return run;
+  }
+}
+
+/** The parameters that were given once; an empty one counts as left out, and one given twice is none of ours. */
+function texts(query: Readonly<Record<string, unknown>>): Record<string, string | undefined> {
+  const entries = Object.entries(query).map(([name, value]) => {
+    if (typeof value !== 'string') throw new Refused('invalid', `${name} is given more than once`);
+    return [name, value === '' ? undefined : value];
+  });
+  return Object.fromEntries(entries) as Record<string, string | undefined>;
+}
+
+function positionOf(text: string | undefined): number {
+  if (text === undefined) return 0;
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  throw new Refused('invalid', 'after is a position in the log');
+}
