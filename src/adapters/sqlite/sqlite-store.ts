@@ -24,7 +24,7 @@ export class SqliteStore {
   ) {}
 
   /** @throws InvalidSettings when another process has the folder open. */
-  static async open(options: { folder: string; clock: Clock; hooks?: WriterHooks }): Promise<SqliteStore> {
+  static async open(options: { folder: string; clock: Clock; hooks?: WriterHooks | undefined }): Promise<SqliteStore> {
     const { folder, clock, hooks } = options;
     mkdirSync(folder, { recursive: true });
     const lock = takeLock(join(folder, 'runledger.lock'), folder);
