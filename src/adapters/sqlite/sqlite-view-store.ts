@@ -10,7 +10,7 @@ import {
   type ViewQuery,
 } from '../../kernel/ports/view-store.js';
 import type { SqlUnit, SqlValue } from './writer-protocol.js';
-import type { Writer } from './writer.js';
+import type { StoreWriter } from './writer.js';
 
 interface Row {
   readonly key: string;
@@ -32,7 +32,7 @@ export class SqliteViewStore extends ViewStore {
   private readonly arrays = new Map<string, ReadonlySet<string>>();
 
   constructor(
-    private readonly writer: Writer,
+    private readonly writer: StoreWriter,
     private readonly reader: DatabaseSync,
   ) {
     super();

@@ -13,8 +13,7 @@ import { Refused } from '../../kernel/errors.js';
 import { Kernel } from '../../kernel/kernel.js';
 import { runKey, type RunIndexDoc } from '../../kernel/runs/run-index.view.js';
 import * as dto from './audit.dto.js';
-import { causationTree, timelineEntry } from './causation.js';
-import { parseMoment, RunAudit } from './run-audit.js';
+import { parseMoment, RunAudit, summaryOf } from './run-audit.js';
 
 const TIMELINE_LIMIT = 500;
 const MOMENT = 'a position in the log, or a time like 2026-01-30T12:00:00Z';
@@ -45,7 +44,7 @@ export class AuditController {
     const query = dto.runQuery(texts(filters));
     try {
       const { docs, next } = await this.kernel.views.find(this.kernel.registry.runIndex, query);
-      return { runs: docs.map(dto.toRunSummary), next: next ?? null };
+      return { runs: docs.map(summaryOf), next: next ?? null };
     } catch (error) {
       if (error instanceof RangeError) throw new Refused('invalid', 'after is no `next` of such a list');
       throw error;
@@ -67,21 +66,13 @@ export class AuditController {
     @Query() query: Readonly<Record<string, unknown>>,
   ): Promise<dto.RunBody> {
     const { at, after, limit, data } = texts(query);
-    const moment = parseMoment('at', at);
-    const from = positionOf(after);
-    const size = dto.limitOf(limit, TIMELINE_LIMIT);
-    const run = await this.run(system, runId);
-    const history = await this.audit.history(run, moment);
-    const rest = history.filter(({ position }) => position > from);
-    const page = rest.slice(0, size);
-    return {
-      ...dto.toRunSummary(run),
-      streams: [...run.streams],
-      asOf: dto.toRunState(this.audit.state(history)),
-      timeline: page.map((reading) => timelineEntry(reading, data === 'true')),
-      next: rest.length > page.length ? (page.at(-1)?.position ?? null) : null,
-      causation: causationTree(history),
+    const asked = {
+      moment: parseMoment('at', at),
+      after: positionOf(after),
+      limit: dto.limitOf(limit, TIMELINE_LIMIT),
+      data: data === 'true',
     };
+    return dto.toRun(await this.audit.report(await this.run(system, runId), asked));
   }
 
   @Get(':system/:runId/diff')
@@ -98,12 +89,7 @@ export class AuditController {
   ): Promise<dto.RunDifferenceBody> {
     const { from, to } = texts(query);
     const [before, after] = [parseMoment('from', from), parseMoment('to', to)];
-    const difference = await this.audit.difference(await this.run(system, runId), before, after);
-    return {
-      from: dto.toRunState(difference.from),
-      to: dto.toRunState(difference.to),
-      differences: difference.differences.map((each) => ({ ...each })),
-    };
+    return dto.toDifference(await this.audit.difference(await this.run(system, runId), before, after));
   }
 
   @Get(':system/:runId/bundle')

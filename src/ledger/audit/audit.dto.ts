@@ -1,9 +1,9 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { Refused } from '../../kernel/errors.js';
 import type { ViewQuery } from '../../kernel/ports/view-store.js';
-import type { RunIndexDoc } from '../../kernel/runs/run-index.view.js';
 import type { CauseNode, CauseRoot, TimelineEntry } from './causation.js';
-import type { Difference } from './differences.js';
+import type { Difference } from '../../kernel/differences.js';
+import type { RunDifference, RunReport } from './run-audit.js';
 import type { RunState, StreamState } from './run-history.js';
 
 export class RunSummaryBody {
@@ -186,12 +186,20 @@ function timeOf(name: string, text: string): string {
   throw new Refused('invalid', `${name} is a time like 2026-01-30T12:00:00Z`);
 }
 
-/** What a list shows of a run: its streams are for whoever looks at it alone. */
-export function toRunSummary(run: RunIndexDoc): Pick<RunIndexDoc, keyof RunSummaryBody> {
-  const { system, tenant, runId, state, createdAt, stateSince } = run;
-  return { system, tenant, runId, state, createdAt, stateSince };
+function toRunState(state: RunState): RunStateBody {
+  return { ...state, streams: state.streams.map((stream) => ({ ...stream })) };
 }
 
-export function toRunState(state: RunState): RunStateBody {
-  return { ...state, streams: state.streams.map((stream) => ({ ...stream })) };
+export function toRun({ streams, asOf, timeline, causation, ...rest }: RunReport): RunBody {
+  return {
+    ...rest,
+    streams: [...streams],
+    asOf: toRunState(asOf),
+    timeline: timeline.map((entry) => ({ ...entry })),
+    causation: [...causation],
+  };
+}
+
+export function toDifference({ from, to, differences }: RunDifference): RunDifferenceBody {
+  return { from: toRunState(from), to: toRunState(to), differences: [...differences] };
 }

@@ -2,17 +2,46 @@ import { bundleLines } from '../../kernel/audit/bundle.js';
 import { Refused } from '../../kernel/errors.js';
 import type { StoredReading } from '../../kernel/event-catalog.js';
 import type { BlobStore } from '../../kernel/ports/blob-store.js';
-import type { EventLog } from '../../kernel/ports/event-log.js';
+import { START, type EventLog, type Position } from '../../kernel/ports/event-log.js';
 import type { Registry } from '../../kernel/registry.js';
 import type { RunIndexDoc } from '../../kernel/runs/run-index.view.js';
 import type { SystemDefinition } from '../../kernel/system.js';
-import { differences, type Difference } from './differences.js';
+import { causationTree, timelineEntry, type CauseRoot, type TimelineEntry } from './causation.js';
+import { differences, type Difference } from '../../kernel/differences.js';
 import { foldRun, historyOf, upTo, type Moment, type RunState } from './run-history.js';
 
 export interface RunDifference {
   readonly from: RunState;
   readonly to: RunState;
   readonly differences: readonly Difference[];
+}
+
+/** A run in a list: its streams are for whoever looks at it alone. */
+export type RunSummary = Omit<RunIndexDoc, 'streams' | 'mentions'>;
+
+export function summaryOf({ system, tenant, runId, state, createdAt, stateSince }: RunIndexDoc): RunSummary {
+  return { system, tenant, runId, state, createdAt, stateSince };
+}
+
+export interface ReportQuery {
+  /** As of when; now, where it is left out. */
+  readonly moment?: Moment | undefined;
+  /** Timeline after this position. */
+  readonly after?: Position;
+  /** Lines of the timeline. */
+  readonly limit: number;
+  /** Whether the timeline shows what was recorded. */
+  readonly data?: boolean;
+}
+
+export interface RunReport extends RunSummary {
+  readonly streams: readonly string[];
+  readonly asOf: RunState;
+  readonly timeline: readonly TimelineEntry[];
+  /** Where the next page of the timeline begins; null on the last. */
+  readonly next: Position | null;
+  /** Over the whole history up to the moment. */
+  readonly causation: readonly CauseRoot[];
 }
 
 /** What an auditor asks of one run. Reads the log, and nothing else but the artifacts. */
@@ -40,6 +69,21 @@ export class RunAudit {
     const before = this.state(from ? upTo(history, from) : []);
     const after = this.state(upTo(history, to));
     return { from: before, to: after, differences: differences(comparable(before), comparable(after)) };
+  }
+
+  /** What there is to tell of the run up to a moment. */
+  async report(run: RunIndexDoc, { moment, after = START, limit, data = false }: ReportQuery): Promise<RunReport> {
+    const history = await this.history(run, moment);
+    const rest = history.filter(({ position }) => position > after);
+    const page = rest.slice(0, limit);
+    return {
+      ...summaryOf(run),
+      streams: run.streams,
+      asOf: this.state(history),
+      timeline: page.map((reading) => timelineEntry(reading, data)),
+      next: rest.length > page.length ? (page.at(-1)?.position ?? null) : null,
+      causation: causationTree(history),
+    };
   }
 
   /** The lines of the run's bundle. */
