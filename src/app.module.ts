@@ -5,7 +5,7 @@ import {
   type OnApplicationBootstrap,
 } from '@nestjs/common';
 import { Kernel } from './kernel/kernel.js';
-import { AuditController } from './ledger/audit/audit.controller.js';
+import { LedgerModule } from './ledger/ledger.module.js';
 import { OperationsController } from './ledger/operations.controller.js';
 
 @Module({})
@@ -26,8 +26,8 @@ export class AppModule implements OnApplicationBootstrap, BeforeApplicationShutd
   static forRoot(kernel: Kernel, systems: readonly DynamicModule[]): DynamicModule {
     return {
       module: AppModule,
-      imports: [KernelModule.forRoot(kernel), ...systems],
-      controllers: [OperationsController, AuditController],
+      imports: [KernelModule.forRoot(kernel), LedgerModule, ...systems],
+      controllers: [OperationsController],
     };
   }
 

@@ -17,6 +17,7 @@ import { PresignedUrls } from './kernel/presigned-url.js';
 import type { Clock } from './kernel/ports/clock.js';
 import type { Ids } from './kernel/ports/ids.js';
 import { readSettings } from './kernel/settings.js';
+import { guardLedger } from './ledger/access/guard.js';
 import { registerBlobRoutes } from './ledger/blob-routes.js';
 import { configureDocs } from './ledger/docs.js';
 import { systems } from './systems.js';
@@ -96,6 +97,7 @@ export async function createApp(env: NodeJS.ProcessEnv, overrides: AppOverrides 
   nest.useGlobalFilters(new FailureFilter(kernel.dialects, logger));
   const fastify = adapter.getInstance();
   await configureHttp(fastify, kernel);
+  guardLedger(fastify, settings);
   if (opened.files) {
     const urls = new PresignedUrls({ publicUrl, signingKey: urlKey, clock });
     await fastify.register(registerBlobRoutes as never, { store: opened.files, urls } as never);

@@ -6,8 +6,8 @@ export interface RequestContext {
   readonly correlationId: string;
   /** The id of the event or request that led here. */
   readonly causationId?: string | undefined;
-  /** Who acts, as the dialect names them. */
-  readonly actor?: string | undefined;
+  /** Who acts: as the dialect names them, or as their token does. */
+  actor?: string | undefined;
   /** W3C trace context, as received. */
   readonly traceparent?: string | undefined;
   /** Set when the caller gave an Idempotency-Key: a stream that has events of this command accepts it only once. */

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { parseTokens, type AccessToken } from './access-tokens.js';
 import { InvalidSettings } from './errors.js';
 
 /** Names that other parts of the process read for themselves, and that must not stop the start. */
@@ -36,6 +37,8 @@ const schema = z.object({
   RUNLEDGER_LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
   /** Ed25519 private key (PKCS #8, PEM or base64) for checkpoints. Default: a file in the data folder. */
   RUNLEDGER_SIGNING_KEY: text.optional(),
+  /** Who may use `/ledger`: a JSON array of tokens, or the path of a file that holds one. */
+  RUNLEDGER_TOKENS: text.optional(),
   /** Jobs that the workers of this process run at the same time. */
   RUNLEDGER_WORKER_CONCURRENCY: whole(1, 1_000).default(64),
   /** After so many ms of silence a process counts as gone, and others do what it had taken on. */
@@ -70,6 +73,8 @@ export interface Settings {
   readonly roles: ReadonlySet<Role>;
   readonly logLevel: string;
   readonly signingKey: string | undefined;
+  /** Empty: `/ledger` answers on this machine only. */
+  readonly tokens: readonly AccessToken[];
   readonly workerConcurrency: number;
   readonly leaseMs: number;
   readonly bodyLimitBytes: number;
@@ -117,6 +122,7 @@ export function readSettings(env: NodeJS.ProcessEnv, systems: readonly string[])
     roles: parseRoles(value.RUNLEDGER_ROLES),
     logLevel: value.RUNLEDGER_LOG_LEVEL,
     signingKey: value.RUNLEDGER_SIGNING_KEY,
+    tokens: parseTokens(value.RUNLEDGER_TOKENS),
     workerConcurrency: value.RUNLEDGER_WORKER_CONCURRENCY,
     leaseMs: value.RUNLEDGER_LEASE_MS,
     bodyLimitBytes: value.RUNLEDGER_BODY_LIMIT_BYTES,

@@ -32,7 +32,7 @@ export async function registerBlobRoutes(fastify: FastifyInstance, options: Blob
     scope.removeAllContentTypeParsers();
     scope.addContentTypeParser('*', (_request, _payload, done) => done(null)); // the handler reads `request.raw`
 
-    scope.get(route, { exposeHeadRoute: false }, async (request, reply) => {
+    scope.get(route, { exposeHeadRoute: false, config: { presigned: true } }, async (request, reply) => {
       const key = authorize(urls, request, reply);
       if (key === undefined) return reply;
       const found = await store.get(key);
@@ -40,7 +40,7 @@ export async function registerBlobRoutes(fastify: FastifyInstance, options: Blob
       return reply.headers(contentHeaders(found.info)).send(found.content);
     });
 
-    scope.put(route, async (request, reply) => {
+    scope.put(route, { config: { presigned: true } }, async (request, reply) => {
       const key = authorize(urls, request, reply);
       if (key === undefined) return reply;
       const contentType = request.headers['content-type'];

@@ -8,6 +8,7 @@ export function describeApi(nest: NestFastifyApplication): OpenAPIObject {
     .setTitle('Runledger')
     .setDescription('The ledger and the engine of runs, behind the APIs of the systems that it serves.')
     .setVersion('0.1.0')
+    .addBearerAuth({ type: 'http', scheme: 'bearer', description: 'A token of `RUNLEDGER_TOKENS`' })
     .build();
   return SwaggerModule.createDocument(nest, config);
 }

@@ -51,7 +51,9 @@ export async function configureHttp(fastify: FastifyInstance, kernel: Kernel): P
   });
   // Callbacks where there is nothing to wait for: these run for every request.
   fastify.addHook('preHandler', (request, reply, done) => {
-    const key = request.method === 'POST' ? single(request.headers['idempotency-key']) : undefined;
+    // Where there is no route there is nothing to repeat, and nothing to write for whoever asks.
+    const repeatable = request.method === 'POST' && !request.is404;
+    const key = repeatable ? single(request.headers['idempotency-key']) : undefined;
     if (key === undefined || key === '') return done();
     repeatAnswer(key, request, reply, kernel).then((answered) => {
       if (!answered) done();

@@ -6,7 +6,7 @@ import type { Difference } from '../../kernel/differences.js';
 import type { RunDifference, RunReport } from './run-audit.js';
 import type { RunState, StreamState } from './run-history.js';
 
-export class RunSummaryBody {
+export class IndexedRunBody {
   @ApiProperty()
   system!: string;
   @ApiProperty()
@@ -22,8 +22,8 @@ export class RunSummaryBody {
 }
 
 export class RunIndexBody {
-  @ApiProperty({ type: [RunSummaryBody] })
-  runs!: RunSummaryBody[];
+  @ApiProperty({ type: [IndexedRunBody] })
+  runs!: IndexedRunBody[];
   @ApiProperty({ type: String, nullable: true, description: 'Give it as `after` for the next page; null on the last.' })
   next!: string | null;
 }
@@ -101,7 +101,7 @@ export class RunStateBody {
   streams!: StreamStateBody[];
 }
 
-export class RunBody extends RunSummaryBody {
+export class RunHistoryBody extends IndexedRunBody {
   @ApiProperty({ type: [String], description: "The run's own streams." })
   streams!: string[];
   @ApiProperty({ type: RunStateBody, description: 'As of `at`; now, where that is left out.' })
@@ -130,11 +130,6 @@ export class RunDifferenceBody {
   to!: RunStateBody;
   @ApiProperty({ type: [DifferenceBody] })
   differences!: DifferenceBody[];
-}
-
-export class ErrorBody {
-  @ApiProperty()
-  error!: string;
 }
 
 const DEFAULT_LIMIT = 100;
@@ -190,7 +185,7 @@ function toRunState(state: RunState): RunStateBody {
   return { ...state, streams: state.streams.map((stream) => ({ ...stream })) };
 }
 
-export function toRun({ streams, asOf, timeline, causation, ...rest }: RunReport): RunBody {
+export function toRun({ streams, asOf, timeline, causation, ...rest }: RunReport): RunHistoryBody {
   return {
     ...rest,
     streams: [...streams],
