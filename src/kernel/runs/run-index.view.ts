@@ -9,8 +9,12 @@ export interface RunRules {
    * each writes to the index of all runs.
    */
   readonly types: readonly string[];
-  /** The state that an event brings a run to, in the words of the system's API; undefined when it leaves it as it is. */
-  state(event: DomainEvent): string | undefined;
+  /**
+   * The state that an event brings a run to, in the words of the system's API; undefined when it leaves it as it is.
+   *
+   * @param before Null where none is known yet.
+   */
+  state(event: DomainEvent, before: string | null): string | undefined;
   /** What the keys of a run's artifacts begin with. */
   artifacts(runId: string): readonly string[];
 }
@@ -58,7 +62,7 @@ export function runIndexView(
       const { runId = '', tenant } = about(recorded);
       const { stream, revision, at, event } = recorded;
       const before = doc ?? begun(systemOf(stream), tenant, runId, at);
-      const state = rulesOf(recorded)?.state(event) ?? before.state;
+      const state = rulesOf(recorded)?.state(event, before.state) ?? before.state;
       const known = before.streams.includes(stream);
       const own = known || aggregateOf(aggregates, stream)?.ofRun === true;
       if (state === before.state && known) return before;

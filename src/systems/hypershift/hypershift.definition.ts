@@ -78,10 +78,10 @@ const work: WorkRules = {
 /** The states are those of `GET /runs`. A reserved run is asked for, and not there yet. */
 const runs: RunRules = {
   types: [...work.types, 'usage.deploy_recorded'],
-  state({ type }) {
+  state({ type }, before) {
     switch (type) {
       case 'usage.run_reserved':
-        return 'reserved';
+        return before ?? 'reserved';
       case 'run.created':
         return 'pending';
       case 'run.started':
