@@ -182,7 +182,8 @@ describe('whoever tampers with the file of the log is found, and the right event
 
   it('one event inserted, with a chain that fits', async () => {
     for (let round = 0; round < TAMPERINGS; round++) {
-      const before = luck.pick(covered.filter(({ stream }) => stream !== CHECKPOINT_STREAM));
+      // After the last of them it would be a new event that is not signed yet.
+      const before = luck.pick(covered.slice(0, -1).filter(({ stream }) => stream !== CHECKPOINT_STREAM));
       const later = log.filter(({ position }) => position > before.position);
       const forged = forge(before);
       // The rest of the stream is chained anew: nobody can sign it anew.

@@ -231,7 +231,7 @@ class ViewFold {
 
   /** What the store must hold: the newest, or what it was when the store was written last. */
   private versionOf(key: string, stored: StoredDocument | undefined, folded: Version | undefined): Version | undefined {
-    const versions = this.recent.get(key);
+    const versions = this.collection && this.recent.get(key);
     if (!versions) return folded;
     const position = stored?.position ?? START;
     return versions.findLast((version, index) => version.position <= position || index === 0);
