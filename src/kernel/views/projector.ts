@@ -4,6 +4,7 @@ import type { EventCatalog } from '../event-catalog.js';
 import type { Clock } from '../ports/clock.js';
 import { START, type EventLog, type Position, type StoredEvent } from '../ports/event-log.js';
 import type { ViewStore } from '../ports/view-store.js';
+import { isReadableFrom } from '../readable-from.js';
 import { Signal, Turns } from '../signal.js';
 import { CHECKPOINT_MARK, collectionName, ORIGIN_MARK, SERVING_MARK, type AnyView } from './view.js';
 import { collectionsOf, dropOlder } from './view-collections.js';
@@ -239,8 +240,8 @@ export class Projector {
     const own: Candidate[] = [];
     for (const { name, ...parsed } of await collectionsOf(view, this.store)) {
       const instance = new ViewInstance(view, name, this.store);
-      if (await this.liesAhead(instance)) {
-        this.logger.error({ view: view.name, collection: name }, 'view lies ahead of the log, building it again');
+      if (!(await isReadableFrom(this.log, await instance.checkpoint()))) {
+        this.logger.error({ view: view.name, collection: name }, 'view was folded from another log, building it again');
         await this.store.drop(name);
       } else own.push({ instance, ...parsed, serves: await instance.bears(SERVING_MARK) });
     }
