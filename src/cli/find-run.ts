@@ -1,3 +1,4 @@
+import { isReadableFrom } from '../kernel/readable-from.js';
 import { START } from '../kernel/ports/event-log.js';
 import { runKey, type RunIndexDoc } from '../kernel/runs/run-index.view.js';
 import { CHECKPOINT_MARK } from '../kernel/views/view.js';
@@ -27,7 +28,8 @@ export async function findRun(
     collection?.version === runIndex.version ? await views.load(collection.name, [key, CHECKPOINT_MARK]) : [];
   const found = stored.find((document) => document.key === key);
   let doc = (found?.doc ?? undefined) as RunIndexDoc | undefined;
-  let from = stored.find((document) => document.key === CHECKPOINT_MARK)?.position ?? START;
+  const checkpoint = stored.find((document) => document.key === CHECKPOINT_MARK)?.position ?? START;
+  let from = (await isReadableFrom(log, checkpoint)) ? checkpoint : START;
   const progress = new Progress(screen, 'looking for the run', await log.head());
   for (;;) {
     const page = await log.readAll(from, { limit: PAGE });

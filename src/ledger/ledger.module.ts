@@ -1,7 +1,10 @@
 import { Module } from '@nestjs/common';
 import { CallerController } from './access/caller.controller.js';
 import { AuditController } from './audit/audit.controller.js';
+import { EventFeed } from './events/event-feed.js';
+import { EventPages } from './events/event-pages.js';
+import { EventsController } from './events/events.controller.js';
 
 /** The service's own API over all systems, below `/ledger`. */
-@Module({ controllers: [CallerController, AuditController] })
+@Module({ controllers: [CallerController, EventsController, AuditController], providers: [EventPages, EventFeed] })
 export class LedgerModule {}

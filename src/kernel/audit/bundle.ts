@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { CHAIN_START } from '../hash-chain.js';
+import { CHAIN_START, orderHash } from '../hash-chain.js';
 import type { BlobStore } from '../ports/blob-store.js';
 import { START, type EventLog, type Position, type StoredEvent } from '../ports/event-log.js';
 import type { RunIndexDoc } from '../runs/run-index.view.js';
@@ -64,6 +64,8 @@ interface Checkpoint {
 
 const PAGE = 1_000;
 const PIECE = 48 * 1_024;
+/** More than ever came while one checkpoint was being signed. */
+const MAX_UNCOVERED = 1_000;
 
 /** The lines of a run's bundle, each with its line feed. */
 export async function* bundleLines(source: BundleSource): AsyncGenerator<string> {
@@ -84,87 +86,120 @@ async function* bodyOf({ log, blobs, run, head, history, artifacts }: BundleSour
   const own = new Set(streams);
   const mentions = history.filter(({ stream }) => !own.has(stream));
   const covering = await checkpointsOver(log, history, head);
-  const proofs = proofsOf(mentions, covering);
+  const segments = await segmentsWith(log, mentions, covering);
+  const ends = new Set(segments.flatMap(({ after, to }) => [after, to]));
   for (const { event, data } of covering) {
-    const needed =
-      data.heads.some(({ stream }) => own.has(stream)) || proofs.some(({ ends }) => ends.has(event.revision));
+    const needed = ends.has(event.revision) || data.heads.some(({ stream }) => own.has(stream));
     if (needed) yield { kind: 'checkpoint', ...event };
   }
   for (const event of history) {
     if (own.has(event.stream)) yield { kind: 'event', ...event };
     else yield { kind: 'event', ...event, previous: await hashBefore(log, event) };
   }
-  for (const { before, to } of proofs) yield* orderBetween(log, before, to);
+  for (const { after, to, hashes } of segments) {
+    for (let at = 0; at < hashes.length; at += PAGE) {
+      yield { kind: 'order', after, to, hashes: hashes.slice(at, at + PAGE) };
+    }
+  }
   for (const prefix of artifacts) yield* artifactsBelow(blobs, prefix);
 }
 
-/** Which checkpoints bracket each event of another stream: what the log held between them proves that it was there. */
-function proofsOf(
-  mentions: readonly StoredEvent[],
-  covering: readonly Checkpoint[],
-): { before: Checkpoint | undefined; to: Checkpoint; ends: Set<number> }[] {
-  const proofs = new Map<number, { before: Checkpoint | undefined; to: Checkpoint; ends: Set<number> }>();
-  for (const { position } of mentions) {
-    const index = covering.findIndex(({ data }) => data.position >= position);
-    const to = covering[index];
-    if (!to) continue;
-    const before = covering[index - 1];
-    proofs.set(to.event.revision, { before, to, ends: new Set([before?.event.revision ?? -1, to.event.revision]) });
-  }
-  return [...proofs.values()];
-}
-
-/** The checkpoints from the one before the first of these events to the first that covers the last. */
+/**
+ * The checkpoints from the one before these events to the one that covers the last of them. Where a checkpoint stands in
+ * this log is what counts: the position in its data is that of the store in which it was signed.
+ */
 async function checkpointsOver(log: EventLog, events: readonly StoredEvent[], head: Position): Promise<Checkpoint[]> {
-  const first = events[0]?.position ?? START;
   const last = events.at(-1)?.position ?? START;
   const checkpoints: Checkpoint[] = [];
-  for (let from = Math.max(0, (await firstCovering(log, first)) - 1); ; from += PAGE) {
+  let after = 0;
+  for (let from = Math.max(0, (await firstAfter(log, events[0]?.position ?? START)) - 1); ; from += PAGE) {
     const page = await log.readStream(CHECKPOINT_STREAM, { from, limit: PAGE });
     for (const event of page) {
       if (event.position > head) return checkpoints;
-      const data = JSON.parse(event.data) as CheckpointData;
-      checkpoints.push({ event, data });
-      if (data.position >= last) return checkpoints;
+      checkpoints.push({ event, data: JSON.parse(event.data) as CheckpointData });
+      // What came while one was being signed is covered by the next.
+      if (event.position > last && ++after > 1) return checkpoints;
     }
     if (page.length < PAGE) return checkpoints;
   }
 }
 
-/** Revision of the first checkpoint that covers a position; one past the newest where none does yet. */
-async function firstCovering(log: EventLog, position: Position): Promise<number> {
+/** Revision of the first checkpoint that stands after a position; one past the newest where none does yet. */
+async function firstAfter(log: EventLog, position: Position): Promise<number> {
   const [newest] = await log.readStream(CHECKPOINT_STREAM, { backwards: true, limit: 1 });
   let low = 0;
   let high = (newest?.revision ?? -1) + 1;
   while (low < high) {
     const middle = Math.floor((low + high) / 2);
     const [event] = await log.readStream(CHECKPOINT_STREAM, { from: middle, limit: 1 });
-    if (event && (JSON.parse(event.data) as CheckpointData).position < position) low = middle + 1;
+    if (event && event.position <= position) low = middle + 1;
     else high = middle;
   }
   return low;
+}
+
+/** The events between two checkpoints, by their hashes. */
+interface Segment {
+  readonly after: number;
+  readonly to: number;
+  readonly hashes: readonly string[];
+}
+
+/** The segments in which events of other streams lie. An event that no checkpoint covers yet lies in none. */
+async function segmentsWith(
+  log: EventLog,
+  mentions: readonly StoredEvent[],
+  covering: readonly Checkpoint[],
+): Promise<Segment[]> {
+  const known = new Map<number, Segment | undefined>();
+  const used = new Set<Segment>();
+  for (const { position, hash } of mentions) {
+    const first = covering.findIndex(({ event }) => event.position > position);
+    for (const index of first < 0 ? [] : [first, first + 1]) {
+      const to = covering[index];
+      if (!to) continue;
+      if (!known.has(index)) known.set(index, await segmentBefore(log, covering[index - 1], to));
+      const segment = known.get(index);
+      if (!segment?.hashes.includes(hash)) continue;
+      used.add(segment);
+      break;
+    }
+  }
+  return [...used];
+}
+
+/** What a checkpoint covers that the one before does not. Undefined where the log does not hold it like that. */
+async function segmentBefore(
+  log: EventLog,
+  before: Checkpoint | undefined,
+  to: Checkpoint,
+): Promise<Segment | undefined> {
+  // Where the covering begins with its first checkpoint, the segment would begin at one that is not known.
+  if (!before && to.event.revision > 0) return undefined;
+  const count = to.data.events - (before?.data.events ?? 0);
+  const hashes: string[] = [];
+  for (let from = to.event.position; hashes.length < count + MAX_UNCOVERED;) {
+    const page = await log.readAll(from, { backwards: true, limit: PAGE });
+    const last = page.at(-1);
+    if (!last) break;
+    hashes.push(...page.map((event) => event.hash));
+    from = last.position;
+  }
+  hashes.reverse();
+  // Some events may have come between what it covers and itself.
+  for (let uncovered = 0; uncovered <= Math.min(MAX_UNCOVERED, hashes.length - count); uncovered++) {
+    const end = hashes.length - uncovered;
+    const covered = hashes.slice(end - count, end);
+    const order = covered.reduce((previous, hash) => orderHash(previous, { hash }), before?.data.order ?? CHAIN_START);
+    if (order === to.data.order) return { after: before?.event.revision ?? -1, to: to.event.revision, hashes: covered };
+  }
+  return undefined;
 }
 
 async function hashBefore(log: EventLog, { stream, revision }: StoredEvent): Promise<string> {
   if (revision === 0) return CHAIN_START;
   const [before] = await log.readStream(stream, { from: revision - 1, limit: 1 });
   return before?.hash ?? CHAIN_START;
-}
-
-async function* orderBetween(
-  log: EventLog,
-  before: Checkpoint | undefined,
-  to: Checkpoint,
-): AsyncGenerator<BundleLine> {
-  let from = before?.data.position ?? START;
-  while (from < to.data.position) {
-    const page = await log.readAll(from, { limit: PAGE });
-    const within = page.filter(({ position }) => position <= to.data.position);
-    if (within.length === 0) return;
-    const hashes = within.map(({ hash }) => hash);
-    yield { kind: 'order', after: before?.event.revision ?? -1, to: to.event.revision, hashes };
-    from = within.at(-1)?.position ?? to.data.position;
-  }
 }
 
 async function* artifactsBelow(blobs: BlobStore, prefix: string): AsyncGenerator<BundleLine> {

@@ -2,18 +2,18 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { createHash, generateKeyPairSync } from 'node:crypto';
 import { z } from 'zod';
-import { defineEvent } from '../../../contracts/define-event.js';
-import { SettableClock } from '../../../test/support/settable-clock.js';
-import { catalogOf, TestLedger } from '../../../test/support/test-ledger.js';
-import { FilesBlobStore } from '../../adapters/files/files-blob-store.js';
-import type { Decider } from '../decider.js';
-import type { StoredEvent } from '../ports/event-log.js';
-import type { RunIndexDoc } from '../runs/run-index.view.js';
-import { bundleLines, type BundleLine } from './bundle.js';
-import { Notary } from './notary.js';
-import { loadSigningKey, SigningKey } from './signing-key.js';
-import { BundleVerifier, type BundleVerification } from './verify-bundle.js';
-import type { Trust } from './verify.js';
+import { defineEvent } from '../contracts/define-event.js';
+import { SettableClock } from './support/settable-clock.js';
+import { catalogOf, TestLedger } from './support/test-ledger.js';
+import { FilesBlobStore } from '../src/adapters/files/files-blob-store.js';
+import type { Decider } from '../src/kernel/decider.js';
+import type { StoredEvent } from '../src/kernel/ports/event-log.js';
+import type { RunIndexDoc } from '../src/kernel/runs/run-index.view.js';
+import { bundleLines, type BundleLine } from '../src/kernel/audit/bundle.js';
+import { Notary } from '../src/kernel/audit/notary.js';
+import { loadSigningKey, SigningKey } from '../src/kernel/audit/signing-key.js';
+import { BundleVerifier, type BundleVerification } from '../src/kernel/audit/verify-bundle.js';
+import type { Trust } from '../src/kernel/audit/verify.js';
 
 const noted = defineEvent('note.taken', {
   version: 1,
