@@ -87,11 +87,13 @@ export class Runtime {
 
   private async startFolding(): Promise<void> {
     const { projector, share } = this.parts;
-    const names = projector.views.map(({ name }) => name);
+    // By version: while old and new code run side by side, each folds its own.
+    const views = new Map(projector.views.map(({ name, version }) => [`${name}@${version}`, name]));
+    const nameOf = (duty: string): string => views.get(duty) ?? duty;
     await projector.start([]);
-    this.folding = share('projector', names, {
-      take: (name) => projector.take(name),
-      leave: async (name) => projector.leave(name),
+    this.folding = share('projector', [...views.keys()], {
+      take: (duty) => projector.take(nameOf(duty)),
+      leave: async (duty) => projector.leave(nameOf(duty)),
     });
     await this.folding.start();
   }

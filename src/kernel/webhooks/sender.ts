@@ -98,6 +98,8 @@ export class WebhookSender {
     await Promise.race([Promise.all(this.running), this.clock.sleep(STOP_GRACE_MS, over.signal)]);
     over.abort();
     await this.effect.close();
+    // What is pending is told by whoever sends next, perhaps another process.
+    this.metrics.deliveriesPending.remove({ endpoint: this.endpoint.id });
   }
 
   private async take(batch: readonly StoredEvent[]): Promise<void> {
