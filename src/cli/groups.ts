@@ -3,7 +3,7 @@ import type { CommandGroup } from './cli.js';
 /** Every group of commands, in the order of the help. One line here and one file beside it make a new one. */
 export const groups: readonly CommandGroup[] = [
   { name: 'serve', summary: 'start the service (also without a command)', load: () => import('./serve.command.js') },
-  { name: 'events', summary: 'copy a log to another store', load: () => import('./events.command.js') },
+  { name: 'events', summary: 'print events, copy a log to another store', load: () => import('./events.command.js') },
   {
     name: 'audit',
     summary: 'verify the ledger, export a run, see what happened',

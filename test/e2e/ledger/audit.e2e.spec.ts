@@ -270,6 +270,17 @@ describe('on the command line', () => {
     expect(people.stdout).toMatch(/^\d+ +\S+Z +run\.approved +ada +request /m);
   });
 
+  it('events are the same from the server and from its folder, in either order', async () => {
+    for (const order of [[], ['--newest']]) {
+      const asked = ['events', 'list', '--json', '--type', 'run.*,usage.run_reserved', '--limit', '7', ...order];
+      const [remote, local] = [await runCommand([...asked, ...server()]), await runCommand([...asked, ...data()])];
+      expect([remote.code, remote.stdout.split('\n')]).toEqual([0, local.stdout.split('\n')]);
+      expect(local.stdout.split('\n')).toHaveLength(7);
+    }
+    const about = await runCommand(['events', 'list', '--run', pending, '--limit', '0', ...data()]);
+    expect(about.stdout.split('\n').map((line) => line.split(/ +/)[3])).toEqual(['usage.run_reserved', 'run.created']);
+  });
+
   it('what is stored is what this code makes of the log', async () => {
     const replayed = await runCommand(['replay', '--all', '--deciders', '--json', ...data()]);
     const { views, deciders } = replayed.json<{ views: { view: string; equal: number }[]; deciders: object }>();
