@@ -20,8 +20,8 @@ import { readSettings } from './kernel/settings.js';
 import { guardLedger } from './ledger/access/guard.js';
 import { registerBlobRoutes } from './ledger/blob-routes.js';
 import { configureDocs } from './ledger/docs.js';
+import { systems } from './systems.js';
 import type { StepAgents } from './systems/hypershift/agents/step-agent.js';
-import { hypershift } from './systems/hypershift/hypershift.definition.js';
 import { HypershiftModule } from './systems/hypershift/hypershift.module.js';
 import { readHypershiftSettings } from './systems/hypershift/hypershift.settings.js';
 
@@ -45,7 +45,6 @@ export interface App {
   close(): Promise<void>;
 }
 
-const systems = [hypershift];
 /** As long as Node lets a URL be: a longer id is an unknown id, and no error of its own. */
 const MAX_PARAM_LENGTH = 16_384;
 

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { openLog } from '../adapters/open-log.js';
 import { copyLog, OtherLog } from '../kernel/copy-log.js';
 import { command, exitCodes, Failed, WrongUsage, type Cli, type CommonOptions, type ExitCode } from './cli.js';
+import { registerEventsList } from './events-list.js';
 import { Progress } from './progress.js';
 
 interface CopyOptions extends CommonOptions {
@@ -12,6 +13,7 @@ interface CopyOptions extends CommonOptions {
 
 export function register(program: Command, cli: Cli): void {
   const events = program.command('events').description('The events of the log.');
+  registerEventsList(events, cli);
   command<CopyOptions>(
     events
       .command('copy')

@@ -1,4 +1,4 @@
-import { Option, type Command } from 'commander';
+import type { Command } from 'commander';
 import { WrongUsage, type Cli, type CommonOptions } from './cli.js';
 import { ServerClient } from './server-client.js';
 
@@ -9,12 +9,19 @@ export interface TargetOptions extends CommonOptions {
   readonly data?: string;
 }
 
+const DATA = ['--data <folder>', 'data folder to work on directly (default: RUNLEDGER_DATA_DIR, else ./data)'] as const;
+
 /** Gives a command the options that say which ledger it works on. */
 export function withTarget(declared: Command): Command {
   return declared
-    .addOption(new Option('--url <url>', 'work through the running server at this address').env('RUNLEDGER_URL'))
+    .option('--url <url>', 'work through the running server at this address (default: RUNLEDGER_URL)')
     .option('--token <token>', 'token for that server (better: RUNLEDGER_TOKEN, which other users do not see)')
-    .option('--data <folder>', 'data folder to work on directly (default: RUNLEDGER_DATA_DIR, else ./data)');
+    .option(...DATA);
+}
+
+/** The same for a command that works on what is stored, and never through a server. */
+export function withData(declared: Command): Command {
+  return declared.option(...DATA);
 }
 
 /**
@@ -23,12 +30,14 @@ export function withTarget(declared: Command): Command {
  * @throws WrongUsage when both are named, or the URL is none.
  */
 export function serverOf({ env }: Cli, { url, token, data }: TargetOptions): ServerClient | undefined {
-  if (url === undefined || url === '') return undefined;
-  if (data !== undefined) throw new WrongUsage('Either --url or --data: a command works on one ledger');
-  if (!/^https?:\/\/./.test(url) || !URL.canParse(url))
+  if (url !== undefined && data !== undefined)
+    throw new WrongUsage('Either --url or --data: a command works on one ledger');
+  const address = url ?? (data === undefined ? env['RUNLEDGER_URL'] : undefined);
+  if (address === undefined || address === '') return undefined;
+  if (!/^https?:\/\/./.test(address) || !URL.canParse(address))
     throw new WrongUsage('--url is an address like http://127.0.0.1:3000');
   const secret = token ?? env['RUNLEDGER_TOKEN'];
-  return new ServerClient(url, secret === '' ? undefined : secret);
+  return new ServerClient(address, secret === '' ? undefined : secret);
 }
 
 /** The environment with the data folder that the user named: what the service's settings are read from. */

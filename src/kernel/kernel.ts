@@ -1,13 +1,11 @@
 import { hostname } from 'node:os';
 import type { Logger } from 'pino';
-import { ledgerEvents } from '../../contracts/runledger/ledger.events.js';
-import { webhookEvents } from '../../contracts/webhook.events.js';
 import { Notary } from './audit/notary.js';
 import type { SigningKey } from './audit/signing-key.js';
 import { BusPublisher } from './bus-publisher.js';
 import { Cursors } from './cursors.js';
+import type { EventCatalog } from './event-catalog.js';
 import { OwnDuties, SharedDuties } from './duties.js';
-import { EventCatalog } from './event-catalog.js';
 import { Dialects } from './http/dialect.js';
 import { Idempotency } from './http/idempotency.js';
 import { Metrics } from './metrics.js';
@@ -21,6 +19,7 @@ import type { Ids } from './ports/ids.js';
 import type { ViewStore } from './ports/view-store.js';
 import type { WorkQueue } from './ports/work-queue.js';
 import { currentContext } from './request-context.js';
+import { registryOf, type Registry } from './registry.js';
 import { ReadableEvents } from './readable-events.js';
 import { Runtime } from './runtime.js';
 import type { Settings } from './settings.js';
@@ -33,7 +32,6 @@ import { ServingViews } from './views/serving-views.js';
 import { Views } from './views/views.js';
 import { WebhookSender } from './webhooks/sender.js';
 import { Dispatcher } from './work/dispatcher.js';
-import { openWorkView } from './work/open-work.view.js';
 import { WorkerPool } from './work/worker-pool.js';
 
 /** The adapters that one process runs on. */
@@ -49,7 +47,8 @@ export interface Ports {
 
 /** Everything that the systems stand on, wired by hand: no part of it knows Nest. */
 export class Kernel {
-  readonly catalog = new EventCatalog();
+  readonly registry: Registry;
+  readonly catalog: EventCatalog;
   readonly dialects = new Dialects();
   readonly metrics = new Metrics();
   readonly freshness = new Freshness();
@@ -70,22 +69,19 @@ export class Kernel {
     readonly logger: Logger,
   ) {
     const { log, views, queue, bus, clock, ids } = ports;
-    const { catalog, metrics } = this;
+    const { metrics } = this;
+    this.registry = registryOf(systems);
+    const { catalog, work: rules, openWork } = this.registry;
+    this.catalog = catalog;
     const member = `${hostname()}-${process.pid}-${ids.uuid().slice(-12)}`;
-    catalog.register('runledger', ledgerEvents);
-    for (const system of systems) {
-      catalog.register(system.name, [...system.events, ...webhookEvents]);
-      this.dialects.register(system.dialect);
-    }
-    const rules = new Map(systems.map(({ work }) => [work.system, work]));
-    const openWork = openWorkView(rules);
+    for (const system of systems) this.dialects.register(system.dialect);
     this.streams = new Streams(log, catalog, clock, ids, metrics, (tenant, position) => {
       this.freshness.wrote(tenant, position);
       const { answer } = currentContext();
       if (answer) answer.position = Math.max(answer.position ?? 0, position);
     });
     this.projector = new Projector(log, views, catalog, clock, logger);
-    for (const view of [openWork, ...systems.flatMap((system) => system.views)]) this.projector.register(view);
+    for (const view of this.registry.views) this.projector.register(view);
     this.serving = new ServingViews(this.projector, new FollowedViews(views, clock), log);
     this.views = new Views(this.serving, views, this.freshness);
     const cursors = new Cursors(views);

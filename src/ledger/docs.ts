@@ -1,5 +1,8 @@
+import { Controller, Get } from '@nestjs/common';
+import { ApiExcludeController, DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import { DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
+import { Kernel } from '../kernel/kernel.js';
+import { describeEvents } from './events/asyncapi.js';
 
 /** OpenAPI of everything that is served. */
 export function describeApi(nest: NestFastifyApplication): OpenAPIObject {
@@ -20,4 +23,20 @@ export function configureDocs(nest: NestFastifyApplication): void {
     yamlDocumentUrl: 'docs/openapi.yaml',
     customSiteTitle: 'Runledger API',
   });
+}
+
+/** What is published, for those who subscribe. Open to all like the rest of `/docs`: it tells of no event. */
+@Controller('docs/asyncapi')
+@ApiExcludeController()
+export class AsyncApiController {
+  private readonly document: object;
+
+  constructor(kernel: Kernel) {
+    this.document = describeEvents(kernel.systems);
+  }
+
+  @Get()
+  asyncApi(): object {
+    return this.document;
+  }
 }

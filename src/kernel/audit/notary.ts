@@ -26,7 +26,8 @@ interface SignCommand {
   readonly after: number;
 }
 
-const decider: Decider<{ readonly events: number }, SignCommand, CheckpointEvent> = {
+/** The chain of checkpoints, of which the newest tells everything. */
+export const checkpointDecider: Decider<{ readonly events: number }, SignCommand, CheckpointEvent> = {
   initial: { events: 0 },
   lastEventOnly: true,
   // Another process may have signed meanwhile: then `previous` names the wrong checkpoint.
@@ -174,7 +175,7 @@ export class Notary {
       const { publicKey } = this.key;
       const unsigned = { ...covered, previous: last?.hash ?? CHAIN_START, publicKey, signature: '' };
       const data = { ...unsigned, signature: this.key.sign(signedText(unsigned)) };
-      const outcome = await this.streams.transact(decider, CHECKPOINT_STREAM, { data, after });
+      const outcome = await this.streams.transact(checkpointDecider, CHECKPOINT_STREAM, { data, after });
       if (outcome.events.length > 0) return;
     }
   }
