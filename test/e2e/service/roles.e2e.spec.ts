@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { startApp, type TestApp } from '../../support/app.js';
+import { until } from '../../support/until.js';
 
 describe('RUNLEDGER_ROLES', () => {
   let service: TestApp | undefined;
@@ -27,10 +28,10 @@ describe('RUNLEDGER_ROLES', () => {
     service = await startApp({ RUNLEDGER_ROLES: 'api' });
     const answer = await fetch(`${service.origin}/readyz`);
     expect([answer.status, ((await answer.json()) as { status: string }).status]).toEqual([503, 'starting']);
-    service = await service.restart({ RUNLEDGER_ROLES: 'projector' });
-    expect((await fetch(`${service.origin}/readyz`)).status).toBe(200);
-    service = await service.restart({ RUNLEDGER_ROLES: 'api' });
-    expect((await fetch(`${service.origin}/readyz`)).status).toBe(200);
+    for (const roles of ['projector', 'api']) {
+      const { origin } = (service = await service.restart({ RUNLEDGER_ROLES: roles }));
+      await until(`${roles} to be ready`, async () => (await fetch(`${origin}/readyz`)).status === 200);
+    }
     expect((await fetch(`${service.origin}/hypershift/runs`)).status).toBe(200);
   });
 });
