@@ -50,7 +50,7 @@ module.exports = {
       name: 'only-the-app-chooses-adapters',
       comment: 'Nothing outside of the adapters knows which one is in use.',
       severity: 'error',
-      from: { path: '^(src|contracts|projections)/', pathNot: '^src/(adapters/|app\\.ts$)|\\.spec\\.ts$' },
+      from: { path: '^(src|contracts|projections)/', pathNot: '^src/(adapters/|cli/|app\\.ts$)|\\.spec\\.ts$' },
       to: { path: '^src/adapters/' },
     },
     {

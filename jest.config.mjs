@@ -1,4 +1,4 @@
-/** What runs against servers of other technologies: `npm run test:backends` starts them, `npm test` leaves it out. */
+/** What runs against servers of other technologies: `npm run test:backends` and `npm run test:stack` start them. */
 const backends = [
   '/test/backends/',
   '/test/eventstoredb/',
@@ -7,15 +7,24 @@ const backends = [
   's3-blob-store',
 ];
 const withBackends = Boolean(process.env.RUNLEDGER_TEST_BACKENDS);
-if (!withBackends)
-  process.stderr.write('not run here, but by npm run test:backends: EventStoreDB, MongoDB, NATS, S3\n');
+const withStack = Boolean(process.env.RUNLEDGER_TEST_STACK);
+if (!withBackends && !withStack)
+  process.stderr.write('not run here, but by npm run test:backends and test:stack: EventStoreDB, MongoDB, NATS, S3\n');
+const ignored = [...(withBackends ? [] : backends), ...(withStack ? [] : ['/test/stack/'])];
 
 /** Tests are ES modules in TypeScript; `npm test` runs them under `--experimental-vm-modules`. */
 export default {
   testEnvironment: 'node',
   roots: ['<rootDir>/src', '<rootDir>/contracts', '<rootDir>/projections', '<rootDir>/test'],
   testMatch: ['**/*.spec.ts'],
-  testPathIgnorePatterns: ['/node_modules/', ...(withBackends ? [] : backends.map((path) => `${path}.*`))],
+  testPathIgnorePatterns: ['/node_modules/', ...ignored.map((path) => `${path}.*`)],
+  reporters: ['default', ...(withBackends ? ['<rootDir>/test/support/matrix-reporter.mjs'] : [])],
+  ...(withStack
+    ? {
+        globalSetup: '<rootDir>/test/support/stack-setup.mjs',
+        globalTeardown: '<rootDir>/test/support/stack-teardown.mjs',
+      }
+    : {}),
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
   transform: {

@@ -11,26 +11,20 @@ if (major < 24) {
   end(`Runledger needs Node 24 or newer; this is ${process.version}. "npm ci" brings one along: use "npm start".`);
 }
 
-const [command = 'serve', ...rest] = process.argv.slice(2);
-if (command === '--help' || command === '-h') {
-  console.log('Usage: runledger serve\n\nStarts the service. Settings come from the environment: see the README.');
-  process.exit(0);
-}
-if (command !== 'serve' || rest.length > 0)
-  end(`Unknown command: ${[command, ...rest].join(' ')}. Try "runledger --help".`);
-
 if (isStale()) {
   const nest = join(root, 'node_modules', '.bin', 'nest');
   if (!existsSync(nest)) end('There is no build, and nothing to make one with: run "npm ci" first.');
-  const built = spawnSync(nest, ['build'], { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
+  // To stderr: what a command prints is for whoever reads it.
+  const built = spawnSync(nest, ['build'], { cwd: root, stdio: ['ignore', 2, 2] });
   if (built.status !== 0) end('The build failed; see above.');
 }
-const { serve } = await import(join(root, 'dist', 'src', 'main.js'));
-await serve();
+const { main } = await import(join(root, 'dist', 'src', 'cli', 'main.js'));
+const code = await main(process.argv.slice(2));
+if (code !== undefined) process.exitCode = code;
 
 /** Whether a source is newer than the build. An installation without sources is never stale. */
 function isStale() {
-  const main = join(root, 'dist', 'src', 'main.js');
+  const main = join(root, 'dist', 'src', 'cli', 'main.js');
   if (!existsSync(join(root, 'src'))) return !existsSync(main);
   if (!existsSync(main)) return true;
   const built = statSync(main).mtimeMs;

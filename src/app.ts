@@ -1,12 +1,9 @@
 import 'reflect-metadata';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
-import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { AppModule } from './app.module.js';
-import { FilesBlobStore } from './adapters/files/files-blob-store.js';
-import { InProcessEventBus } from './adapters/memory/in-process-event-bus.js';
-import { SqliteStore } from './adapters/sqlite/sqlite-store.js';
+import { openPorts } from './adapters/open-ports.js';
 import type { WriterHooks } from './adapters/sqlite/writer.js';
 import { SystemClock } from './adapters/system/system-clock.js';
 import { SystemIds } from './adapters/system/system-ids.js';
@@ -23,8 +20,8 @@ import { readSettings } from './kernel/settings.js';
 import { guardLedger } from './ledger/access/guard.js';
 import { registerBlobRoutes } from './ledger/blob-routes.js';
 import { configureDocs } from './ledger/docs.js';
+import { systems } from './systems.js';
 import type { StepAgents } from './systems/hypershift/agents/step-agent.js';
-import { hypershift } from './systems/hypershift/hypershift.definition.js';
 import { HypershiftModule } from './systems/hypershift/hypershift.module.js';
 import { readHypershiftSettings } from './systems/hypershift/hypershift.settings.js';
 
@@ -48,7 +45,6 @@ export interface App {
   close(): Promise<void>;
 }
 
-const systems = [hypershift];
 /** As long as Node lets a URL be: a longer id is an unknown id, and no error of its own. */
 const MAX_PARAM_LENGTH = 16_384;
 
@@ -66,27 +62,15 @@ export async function createApp(env: NodeJS.ProcessEnv, overrides: AppOverrides 
   const clock = overrides.clock ?? new SystemClock();
   const ids = overrides.ids ?? new SystemIds();
   const signingKey = loadSigningKey(settings.dataDir, settings.signingKey);
-  const store = await SqliteStore.open({
-    folder: settings.dataDir,
-    clock,
-    ...(overrides.writerHooks ? { hooks: overrides.writerHooks } : {}),
-  });
   let listening: string | undefined;
   const origin = (): string => {
     if (listening === undefined) throw new Error('The server does not listen yet');
     return listening;
   };
   const publicUrl = settings.publicUrl ?? `http://${settings.host}:${settings.port}`;
-  const urls = new PresignedUrls({ publicUrl, signingKey: signingKey.derive('presigned urls'), clock });
-  const blobs = new FilesBlobStore({
-    folder: join(settings.dataDir, 'blobs'),
-    publicUrl,
-    signingKey: signingKey.derive('presigned urls'),
-    clock,
-  });
-  const bus = new InProcessEventBus({ clock, logger });
-  const ports = { log: store.log, views: store.views, queue: store.queue, bus, blobs, clock, ids };
-  const kernel = new Kernel(settings, ports, systems, signingKey, logger);
+  const urlKey = signingKey.derive('presigned urls');
+  const opened = await openPorts(settings, { clock, ids, logger, publicUrl, urlKey, hooks: overrides.writerHooks });
+  const kernel = new Kernel(settings, opened.ports, systems, signingKey, logger);
 
   const adapter = new FastifyAdapter({
     logger: false,
@@ -114,7 +98,10 @@ export async function createApp(env: NodeJS.ProcessEnv, overrides: AppOverrides 
   const fastify = adapter.getInstance();
   await configureHttp(fastify, kernel);
   guardLedger(fastify, settings);
-  await fastify.register(registerBlobRoutes as never, { store: blobs, urls } as never);
+  if (opened.files) {
+    const urls = new PresignedUrls({ publicUrl, signingKey: urlKey, clock });
+    await fastify.register(registerBlobRoutes as never, { store: opened.files, urls } as never);
+  }
   configureDocs(nest);
 
   return {
@@ -131,8 +118,7 @@ export async function createApp(env: NodeJS.ProcessEnv, overrides: AppOverrides 
     async close() {
       await nest.close();
       await kernel.close();
-      // The ports end the writer; the lock on the folder and the reader are the store's own.
-      await store.close();
+      await opened.close();
     },
   };
 }

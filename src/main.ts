@@ -1,5 +1,5 @@
 import { createApp, type App, type AppOverrides } from './app.js';
-import { InvalidSettings } from './kernel/errors.js';
+import { InvalidSettings, Unavailable } from './kernel/errors.js';
 
 /** With what runs, the stop takes at most this long; then the process ends, and the log knows where to go on. */
 const STOP_LIMIT_MS = 10_000;
@@ -15,9 +15,9 @@ export async function serve(overrides: AppOverrides = {}): Promise<void> {
     app = await createApp(process.env, overrides);
     await app.listen();
   } catch (error) {
-    if (!(error instanceof InvalidSettings)) throw error;
+    if (!(error instanceof InvalidSettings) && !(error instanceof Unavailable)) throw error;
     process.stderr.write(`${error.message}\n`);
-    process.exit(2);
+    process.exit(error instanceof InvalidSettings ? 2 : 1);
   }
   const stop = (signal: string): void => {
     app.kernel.logger.info({ signal }, 'stopping');

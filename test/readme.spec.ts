@@ -1,6 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import type { Command } from 'commander';
+import { groups } from '../src/cli/groups.js';
+import { createProgram } from '../src/cli/program.js';
+import { screenOn } from '../src/cli/screen.js';
 import { errorCodes } from '../src/kernel/errors.js';
 
 const readme = await readFile(fileURLToPath(new URL('../README.md', import.meta.url)), 'utf8');
@@ -28,4 +32,16 @@ describe('the README', () => {
       expect({ code, advice: advice.replaceAll('`', '') }).toEqual({ code, advice: errorCodes[code] });
     }
   });
+
+  it('lists every command, and no other', async () => {
+    const surroundings = { env: {}, screen: screenOn(process.stdout, process.stderr), signal: AbortSignal.abort() };
+    const program = await createProgram(surroundings, groups);
+    expect([...rowsOf(section('The command line')).keys()].sort()).toEqual(namesBelow(program).sort());
+  });
 });
+
+/** The full names of the commands that do something. */
+function namesBelow(command: Command, before = ''): string[] {
+  const name = `${before}${command.name()}`;
+  return command.commands.length === 0 ? [name] : command.commands.flatMap((each) => namesBelow(each, `${name} `));
+}

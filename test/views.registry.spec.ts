@@ -1,10 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
+import { webhookEvents } from '../contracts/webhook.events.js';
 import type { EventCatalog } from '../src/kernel/event-catalog.js';
 import type { StoredEvent } from '../src/kernel/ports/event-log.js';
 import type { SystemDefinition } from '../src/kernel/system.js';
 import type { AnyView } from '../src/kernel/views/view.js';
-import { openWorkView } from '../src/kernel/work/open-work.view.js';
+import { registryOf } from '../src/kernel/registry.js';
 import { hypershift } from '../src/systems/hypershift/hypershift.definition.js';
 import { catalogOfSystem, Fold } from './support/fold.js';
 import { hypershiftLog } from './support/hypershift-log.js';
@@ -20,7 +21,7 @@ const RUNS = { numRuns: 30 };
 
 const cases = systems.flatMap(({ definition, logs }) => {
   const catalog = catalogOfSystem(definition);
-  const views: AnyView[] = [openWorkView(new Map([[definition.name, definition.work]])), ...definition.views];
+  const { views } = registryOf([definition]);
   return views.map((view) => ({ name: view.name, view, definition, catalog, log: logs(catalog) }));
 });
 
@@ -75,7 +76,7 @@ describe.each(cases)('the view $name', ({ view, definition, catalog, log }) => {
 
   it('is named after its system, and wants events that are declared', () => {
     expect([`${definition.name}.`, 'runledger.'].some((prefix) => view.name.startsWith(prefix))).toBe(true);
-    const declared = definition.events.map(({ type }) => type);
+    const declared = [...definition.events, ...webhookEvents].map(({ type }) => type);
     expect(view.types.filter((type: string) => !declared.includes(type))).toEqual([]);
     expect(view.version).toBeGreaterThanOrEqual(1);
   });

@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { Cursors } from './cursors.js';
 import type { Clock } from './ports/clock.js';
 import type { EventLog, Position, StoredEvent } from './ports/event-log.js';
+import { isReadableFrom } from './readable-from.js';
 
 export interface EffectOptions {
   readonly name: string;
@@ -54,12 +55,12 @@ export class Effect {
     await this.trySave();
   }
 
-  /** A cursor past the end of the log would let events go by unseen until the log is as long: it counts as lost. */
+  /** A cursor past the end of the log would let events go by unseen until the log is as long: it is another log's. */
   private async storedCursor(): Promise<Position | undefined> {
     const { name } = this.options;
     const cursor = await this.cursors.load(name);
-    if (cursor === undefined || cursor <= (await this.log.head())) return cursor;
-    this.logger.error({ effect: name, cursor }, 'the cursor lies past the end of the log, beginning anew');
+    if (cursor === undefined || (await isReadableFrom(this.log, cursor))) return cursor;
+    this.logger.error({ effect: name, cursor }, 'the cursor is no place in this log, beginning anew');
     await this.cursors.forget();
     return undefined;
   }

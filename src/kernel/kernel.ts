@@ -1,11 +1,11 @@
+import { hostname } from 'node:os';
 import type { Logger } from 'pino';
-import { ledgerEvents } from '../../contracts/runledger/ledger.events.js';
-import { webhookEvents } from '../../contracts/webhook.events.js';
 import { Notary } from './audit/notary.js';
 import type { SigningKey } from './audit/signing-key.js';
 import { BusPublisher } from './bus-publisher.js';
 import { Cursors } from './cursors.js';
-import { EventCatalog } from './event-catalog.js';
+import type { EventCatalog } from './event-catalog.js';
+import { OwnDuties, SharedDuties } from './duties.js';
 import { Dialects } from './http/dialect.js';
 import { Idempotency } from './http/idempotency.js';
 import { Metrics } from './metrics.js';
@@ -19,17 +19,19 @@ import type { Ids } from './ports/ids.js';
 import type { ViewStore } from './ports/view-store.js';
 import type { WorkQueue } from './ports/work-queue.js';
 import { currentContext } from './request-context.js';
+import { registryOf, type Registry } from './registry.js';
 import { ReadableEvents } from './readable-events.js';
 import { Runtime } from './runtime.js';
 import type { Settings } from './settings.js';
 import { Streams } from './streams.js';
 import type { SystemDefinition } from './system.js';
+import { FollowedViews } from './views/followed-views.js';
 import { Freshness } from './views/freshness.js';
 import { Projector } from './views/projector.js';
+import { ServingViews } from './views/serving-views.js';
 import { Views } from './views/views.js';
 import { WebhookSender } from './webhooks/sender.js';
 import { Dispatcher } from './work/dispatcher.js';
-import { openWorkView } from './work/open-work.view.js';
 import { WorkerPool } from './work/worker-pool.js';
 
 /** The adapters that one process runs on. */
@@ -45,7 +47,8 @@ export interface Ports {
 
 /** Everything that the systems stand on, wired by hand: no part of it knows Nest. */
 export class Kernel {
-  readonly catalog = new EventCatalog();
+  readonly registry: Registry;
+  readonly catalog: EventCatalog;
   readonly dialects = new Dialects();
   readonly metrics = new Metrics();
   readonly freshness = new Freshness();
@@ -53,7 +56,7 @@ export class Kernel {
   readonly views: Views;
   readonly projector: Projector;
   readonly workers: WorkerPool;
-  readonly dispatcher: Dispatcher;
+  readonly serving: ServingViews;
   readonly idempotency: Idempotency;
   readonly outbound: OutboundClient;
   readonly runtime: Runtime;
@@ -66,40 +69,57 @@ export class Kernel {
     readonly logger: Logger,
   ) {
     const { log, views, queue, bus, clock, ids } = ports;
-    const { catalog, metrics } = this;
-    catalog.register('runledger', ledgerEvents);
-    for (const system of systems) {
-      catalog.register(system.name, [...system.events, ...webhookEvents]);
-      this.dialects.register(system.dialect);
-    }
-    const rules = new Map(systems.map(({ work }) => [work.system, work]));
-    const openWork = openWorkView(rules);
+    const { metrics } = this;
+    this.registry = registryOf(systems);
+    const { catalog, work: rules, openWork } = this.registry;
+    this.catalog = catalog;
+    const member = `${hostname()}-${process.pid}-${ids.uuid().slice(-12)}`;
+    for (const system of systems) this.dialects.register(system.dialect);
     this.streams = new Streams(log, catalog, clock, ids, metrics, (tenant, position) => {
       this.freshness.wrote(tenant, position);
       const { answer } = currentContext();
       if (answer) answer.position = Math.max(answer.position ?? 0, position);
     });
     this.projector = new Projector(log, views, catalog, clock, logger);
-    for (const view of [openWork, ...systems.flatMap((system) => system.views)]) this.projector.register(view);
-    this.views = new Views(this.projector, views, this.freshness);
+    for (const view of this.registry.views) this.projector.register(view);
+    this.serving = new ServingViews(this.projector, new FollowedViews(views, clock), log);
+    this.views = new Views(this.serving, views, this.freshness);
     const cursors = new Cursors(views);
     const events = new ReadableEvents(catalog, metrics, logger);
-    this.dispatcher = new Dispatcher(log, cursors, queue, this.views, events, clock, logger, rules, openWork);
     this.workers = new WorkerPool(queue, clock, ids, metrics, logger, {
-      name: 'local',
+      // A queue of its own is this process's alone, and so are the jobs that its former self still holds.
+      name: settings.servers.nats === undefined ? 'local' : member,
       concurrency: settings.workerConcurrency,
+      leaseMs: settings.leaseMs,
     });
     this.idempotency = new Idempotency(this.streams, ids, signingKey.derive('idempotency'));
     this.outbound = new OutboundClient({ clock, allowed: parseAllowedCidrs(settings.webhookAllowCidrs) });
     this.runtime = new Runtime(
       {
         projector: this.projector,
-        dispatcher: this.dispatcher,
         workers: this.workers,
         notary: new Notary(log, this.streams, signingKey, clock, logger),
-        publisher: new BusPublisher(log, bus, cursors, clock, logger),
-        sender: (endpoint) =>
-          new WebhookSender(log, cursors, this.streams, events, this.outbound, clock, metrics, logger, endpoint),
+        effects: {
+          dispatcher: () => new Dispatcher(log, cursors, queue, this.views, events, clock, logger, rules, openWork),
+          bus: () => new BusPublisher(log, bus, cursors, clock, logger),
+        },
+        sender: (endpoint) => (mayAct) =>
+          new WebhookSender(
+            log,
+            cursors,
+            this.streams,
+            events,
+            this.outbound,
+            clock,
+            metrics,
+            logger,
+            endpoint,
+            mayAct,
+          ),
+        share: (role, names, handlers) =>
+          settings.servers.mongo === undefined
+            ? new OwnDuties(names, handlers)
+            : new SharedDuties(views, clock, logger, { role, names, member, leaseMs: settings.leaseMs }, handlers),
       },
       settings.roles,
       logger,
@@ -107,21 +127,17 @@ export class Kernel {
     this.observe();
   }
 
-  /** Stops what runs, then closes the adapters. */
+  /** Stops what runs. The ports are closed by whoever opened them. */
   async close(): Promise<void> {
     await this.runtime.stop();
     await this.outbound.close();
-    const { log, views, queue, bus, blobs } = this.ports;
-    await bus.close();
-    await blobs.close();
-    await Promise.all([queue.close(), views.close(), log.close()]);
   }
 
   /** Figures that are read when somebody asks for the metrics. */
   private observe(): void {
     const { metrics } = this;
     metrics.onCollect(async () => {
-      for (const view of await this.projector.status()) {
+      for (const view of await this.serving.status()) {
         metrics.viewLag.set({ view: view.name }, Math.max(0, view.head - view.position));
         metrics.viewStopped.set({ view: view.name }, view.state === 'stopped' ? 1 : 0);
       }

@@ -1,29 +1,40 @@
 import type { Logger } from 'pino';
 import type { Notary } from './audit/notary.js';
-import type { BusPublisher } from './bus-publisher.js';
+import type { Duties, DutyHandlers } from './duties.js';
 import type { Role } from './settings.js';
 import type { Projector } from './views/projector.js';
-import type { WebhookSender } from './webhooks/sender.js';
 import type { WebhookEndpoint } from './webhooks/endpoint.js';
-import type { Dispatcher } from './work/dispatcher.js';
 import type { WorkerPool } from './work/worker-pool.js';
 
 /** Running jobs get so long to finish when the service stops; with what follows it stays under ten seconds. */
 const JOB_GRACE_MS = 1_500;
 
+/** Something that follows the log and acts on it. */
+export interface Follower {
+  start(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Makes a follower, for each time anew that its duty is taken. It acts only while `mayAct` says so. */
+export type MakeFollower = (mayAct: () => boolean) => Follower;
+
 export interface RuntimeParts {
   readonly projector: Projector;
-  readonly dispatcher: Dispatcher;
   readonly workers: WorkerPool;
   readonly notary: Notary;
-  readonly publisher: BusPublisher;
-  readonly sender: (endpoint: WebhookEndpoint) => WebhookSender;
+  /** By the name of the duty. */
+  readonly effects: Readonly<Record<string, MakeFollower>>;
+  readonly sender: (endpoint: WebhookEndpoint) => MakeFollower;
+  /** Shares duties with the other processes of a role, where there are any. */
+  readonly share: (role: Role, names: readonly string[], handlers: DutyHandlers) => Duties;
 }
 
 /** Starts what this process does beside answering requests, and stops it in the right order. */
 export class Runtime {
-  private readonly endpoints: WebhookEndpoint[] = [];
-  private senders: WebhookSender[] = [];
+  private readonly effects: Map<string, MakeFollower>;
+  private readonly running = new Map<string, Follower>();
+  private folding: Duties | undefined;
+  private acting: Duties | undefined;
   private started = false;
   private working = false;
 
@@ -31,29 +42,26 @@ export class Runtime {
     private readonly parts: RuntimeParts,
     private readonly roles: ReadonlySet<Role>,
     private readonly logger: Logger,
-  ) {}
+  ) {
+    this.effects = new Map(Object.entries(parts.effects));
+  }
 
   /** Before the start only. */
   addEndpoint(endpoint: WebhookEndpoint): void {
-    this.endpoints.push(endpoint);
+    this.effects.set(`webhook ${endpoint.id}`, this.parts.sender(endpoint));
   }
 
   async start(): Promise<void> {
-    const { projector, dispatcher, workers, notary, publisher, sender } = this.parts;
     this.started = true;
-    if (this.roles.has('projector')) await projector.start();
-    if (this.roles.has('dispatcher')) {
-      await Promise.all([dispatcher.start(), publisher.start(), notary.start()]);
-      this.senders = this.endpoints.map((endpoint) => sender(endpoint));
-      for (const each of this.senders) await each.start();
-    }
+    if (this.roles.has('projector')) await this.startFolding();
+    if (this.roles.has('dispatcher')) await this.startActing();
     this.working = this.roles.has('worker');
-    if (this.working) await workers.start();
+    if (this.working) await this.parts.workers.start();
   }
 
-  /** Whether the views that this process serves from follow the log live. */
+  /** Whether the views that this process folds follow the log live. */
   ready(): boolean {
-    return this.started && this.parts.projector.ready();
+    return this.started && (!this.roles.has('projector') || this.parts.projector.ready());
   }
 
   /** First of all, so that what workers report last is still projected, sent and signed. */
@@ -65,13 +73,52 @@ export class Runtime {
   async stop(): Promise<void> {
     if (!this.started) return;
     this.started = false;
-    const { projector, dispatcher, notary, publisher } = this.parts;
     await this.stopWorkers();
-    if (this.roles.has('dispatcher')) {
-      await Promise.all([dispatcher.close(), publisher.close(), ...this.senders.map((each) => each.close())]);
-      await notary.close();
+    if (this.acting) {
+      await this.acting.close();
+      await this.parts.notary.close();
     }
-    if (this.roles.has('projector')) await projector.close();
+    if (this.folding) {
+      await this.parts.projector.close();
+      await this.folding.close();
+    }
     this.logger.info('stopped');
+  }
+
+  private async startFolding(): Promise<void> {
+    const { projector, share } = this.parts;
+    // By version: while old and new code run side by side, each folds its own.
+    const views = new Map(projector.views.map(({ name, version }) => [`${name}@${version}`, name]));
+    const nameOf = (duty: string): string => views.get(duty) ?? duty;
+    await projector.start([]);
+    this.folding = share('projector', [...views.keys()], {
+      take: (duty) => projector.take(nameOf(duty)),
+      leave: async (duty) => projector.leave(nameOf(duty)),
+    });
+    await this.folding.start();
+  }
+
+  /** Every process signs for itself: of two that do, the log takes one. */
+  private async startActing(): Promise<void> {
+    const acting = this.parts.share('dispatcher', [...this.effects.keys()], {
+      take: (name) => this.begin(name, () => acting.holds(name)),
+      leave: (name) => this.end(name),
+    });
+    this.acting = acting;
+    await Promise.all([acting.start(), this.parts.notary.start()]);
+  }
+
+  private async begin(name: string, mayAct: () => boolean): Promise<void> {
+    const make = this.effects.get(name);
+    if (!make) throw new Error(`No effect is called ${name}`);
+    const follower = make(mayAct);
+    this.running.set(name, follower);
+    await follower.start();
+  }
+
+  private async end(name: string): Promise<void> {
+    const follower = this.running.get(name);
+    this.running.delete(name);
+    await follower?.close();
   }
 }

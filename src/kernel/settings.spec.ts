@@ -30,7 +30,9 @@ describe('settings', () => {
       signingKey: undefined,
       tokens: [],
       workerConcurrency: 64,
+      leaseMs: 15_000,
       bodyLimitBytes: 524_288,
+      servers: { eventStore: undefined, mongo: undefined, nats: undefined, natsReplicas: 1, s3: undefined },
       webhookSecrets: [],
       webhookAllowCidrs: undefined,
     });
@@ -48,7 +50,13 @@ describe('settings', () => {
         RUNLEDGER_LOG_LEVEL: 'warn',
         RUNLEDGER_SIGNING_KEY: 'k',
         RUNLEDGER_WORKER_CONCURRENCY: '8',
+        RUNLEDGER_LEASE_MS: '5000',
         RUNLEDGER_BODY_LIMIT_BYTES: '2048',
+        EVENTSTORE_URL: 'esdb+discover://a:b@db:2113',
+        MONGODB_URL: 'mongodb+srv://a:b@db/ledger',
+        NATS_URL: 'nats://a:b@n1:4222,n2:4222',
+        RUNLEDGER_NATS_REPLICAS: '3',
+        S3_URL: 's3://bucket',
         WEBHOOK_SECRET: ' whsec_a  whsec_b ',
         WEBHOOK_ALLOW_CIDRS: '10.0.0.0/8',
       }),
@@ -63,7 +71,15 @@ describe('settings', () => {
       signingKey: 'k',
       tokens: [],
       workerConcurrency: 8,
+      leaseMs: 5_000,
       bodyLimitBytes: 2_048,
+      servers: {
+        eventStore: 'esdb+discover://a:b@db:2113',
+        mongo: 'mongodb+srv://a:b@db/ledger',
+        nats: 'nats://a:b@n1:4222,n2:4222',
+        natsReplicas: 3,
+        s3: 's3://bucket',
+      },
       webhookSecrets: ['whsec_a', 'whsec_b'],
       webhookAllowCidrs: '10.0.0.0/8',
     });
@@ -111,6 +127,12 @@ describe('settings', () => {
     ['RUNLEDGER_WORKER_CONCURRENCY', '0'],
     ['RUNLEDGER_WORKER_CONCURRENCY', '1001'],
     ['RUNLEDGER_BODY_LIMIT_BYTES', '1023'],
+    ['RUNLEDGER_LEASE_MS', '999'],
+    ['RUNLEDGER_NATS_REPLICAS', '6'],
+    ['EVENTSTORE_URL', 'http://db:2113'],
+    ['MONGODB_URL', 'db:27017'],
+    ['NATS_URL', 'http://n1'],
+    ['S3_URL', 'bucket'],
   ])('that do not hold stop the start with one line that names them: %s=%j', (name, value) => {
     const line = refusal({ [name]: value });
     expect(line).toMatch(new RegExp(`^Setting ${name}: .`));
@@ -119,7 +141,12 @@ describe('settings', () => {
 
   it('that are secret are never quoted', () => {
     const secrets = { RUNLEDGER_SIGNING_KEY: 'hunter2-key', WEBHOOK_SECRET: 'hunter2-hook' };
-    for (const wrong of [{ PORT: 'x' }, { RUNLEDGER_ROOT: 'gamma' }, { RUNLEDGER_NEW: 'hunter2-new' }]) {
+    for (const wrong of [
+      { PORT: 'x' },
+      { MONGODB_URL: 'http://me:hunter2@db' },
+      { RUNLEDGER_ROOT: 'gamma' },
+      { RUNLEDGER_NEW: 'hunter2-new' },
+    ]) {
       expect(refusal({ ...secrets, ...wrong })).not.toContain('hunter2');
     }
   });

@@ -5,6 +5,8 @@ import { InvalidSettings } from './errors.js';
 
 /** Names that other parts of the process read for themselves, and that must not stop the start. */
 const OURS = /^RUNLEDGER_/;
+/** Of the command line, which may share its environment with the service. */
+const CLIENT: ReadonlySet<string> = new Set(['RUNLEDGER_URL', 'RUNLEDGER_TOKEN']);
 
 /** Digits alone: `Number` would take blanks for 0, and other spellings too. */
 const whole = (min: number, max: number) =>
@@ -14,6 +16,11 @@ const whole = (min: number, max: number) =>
     .transform(Number)
     .pipe(z.number().min(min).max(max));
 const text = z.string().min(1);
+/** A URL that may hold a password: of one that will not do, nothing but the schemes that would is told. */
+const server = (...schemes: readonly string[]) =>
+  text.refine((value) => schemes.some((scheme) => value.startsWith(`${scheme}://`)), {
+    error: `begins with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}`,
+  });
 
 const schema = z.object({
   /** Where to listen. 0 takes a free port. */
@@ -34,8 +41,20 @@ const schema = z.object({
   RUNLEDGER_TOKENS: text.optional(),
   /** Jobs that the workers of this process run at the same time. */
   RUNLEDGER_WORKER_CONCURRENCY: whole(1, 1_000).default(64),
+  /** After so many ms of silence a process counts as gone, and others do what it had taken on. */
+  RUNLEDGER_LEASE_MS: whole(1_000, 600_000).default(15_000),
   /** Largest request body in bytes, where a system sets no limit of its own. */
   RUNLEDGER_BODY_LIMIT_BYTES: whole(1_024, 104_857_600).default(524_288),
+  /** EventStoreDB that holds the log. Default: the embedded store. */
+  EVENTSTORE_URL: server('esdb', 'esdb+discover').optional(),
+  /** MongoDB that holds the views. Default: the embedded store. */
+  MONGODB_URL: server('mongodb', 'mongodb+srv').optional(),
+  /** NATS with JetStream that carries work and events. Default: the embedded store, and this process. */
+  NATS_URL: server('nats', 'tls').optional(),
+  /** Nodes of a NATS cluster that keep each stream made here. */
+  RUNLEDGER_NATS_REPLICAS: whole(1, 5).default(1),
+  /** Bucket that holds artifacts. Default: files in the data folder. */
+  S3_URL: server('s3', 'http', 'https').optional(),
   /** Standard Webhooks secret(s), separated by blanks: webhooks configured by environment are signed with each. */
   WEBHOOK_SECRET: text.optional(),
   /** Networks that webhook endpoints set by API may reach although they are not public. */
@@ -57,7 +76,15 @@ export interface Settings {
   /** Empty: `/ledger` answers on this machine only. */
   readonly tokens: readonly AccessToken[];
   readonly workerConcurrency: number;
+  readonly leaseMs: number;
   readonly bodyLimitBytes: number;
+  readonly servers: {
+    readonly eventStore: string | undefined;
+    readonly mongo: string | undefined;
+    readonly nats: string | undefined;
+    readonly natsReplicas: number;
+    readonly s3: string | undefined;
+  };
   readonly webhookSecrets: readonly string[];
   readonly webhookAllowCidrs: string | undefined;
 }
@@ -75,7 +102,7 @@ export function withoutEmpty(env: NodeJS.ProcessEnv): Record<string, string> {
  */
 export function readSettings(env: NodeJS.ProcessEnv, systems: readonly string[]): Settings {
   const given = withoutEmpty(env);
-  const unknown = Object.keys(given).filter((name) => OURS.test(name) && !(name in schema.shape));
+  const unknown = Object.keys(given).filter((name) => OURS.test(name) && !CLIENT.has(name) && !(name in schema.shape));
   if (unknown.length > 0) throw new InvalidSettings(`Unknown setting ${unknown.join(', ')}: see the README's table`);
   const parsed = schema.safeParse(given);
   if (!parsed.success) {
@@ -97,7 +124,15 @@ export function readSettings(env: NodeJS.ProcessEnv, systems: readonly string[])
     signingKey: value.RUNLEDGER_SIGNING_KEY,
     tokens: parseTokens(value.RUNLEDGER_TOKENS),
     workerConcurrency: value.RUNLEDGER_WORKER_CONCURRENCY,
+    leaseMs: value.RUNLEDGER_LEASE_MS,
     bodyLimitBytes: value.RUNLEDGER_BODY_LIMIT_BYTES,
+    servers: {
+      eventStore: value.EVENTSTORE_URL,
+      mongo: value.MONGODB_URL,
+      nats: value.NATS_URL,
+      natsReplicas: value.RUNLEDGER_NATS_REPLICAS,
+      s3: value.S3_URL,
+    },
     webhookSecrets: (value.WEBHOOK_SECRET ?? '').split(/\s+/).filter((secret) => secret !== ''),
     webhookAllowCidrs: value.WEBHOOK_ALLOW_CIDRS,
   });

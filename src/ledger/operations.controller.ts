@@ -21,8 +21,10 @@ export class OperationsController {
   @ApiOkResponse()
   @ApiServiceUnavailableResponse()
   async ready(@Res({ passthrough: true }) reply: FastifyReply): Promise<object> {
-    const ready = this.kernel.runtime.ready();
-    const views = await this.kernel.projector.status();
+    const views = await this.kernel.serving.status();
+    // Each answers, if only as it stood where it met a poison event.
+    const answered = views.every(({ collection, poison }) => collection !== null || poison !== null);
+    const ready = this.kernel.runtime.ready() && answered;
     if (!ready) reply.status(503).header('retry-after', '1');
     return {
       status: ready ? 'ready' : 'starting',

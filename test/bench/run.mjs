@@ -22,6 +22,7 @@ const GROUPS = [
   { ids: ['P6'], file: 'webhooks.mjs' },
   { ids: ['P8'], file: 'events-stream.mjs' },
   { ids: ['P10', 'P11'], file: 'large-log.mjs' },
+  { ids: ['STACK', 'P12'], file: 'stack.mjs' },
 ];
 const HISTORY = new URL('history.mjs', import.meta.url).href;
 const RUNS = 100_000;

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { onStack, openStack, type Stack } from './stack.js';
 import { createApp, type App, type AppOverrides } from '../../src/app.js';
 
 export interface TestApp {
@@ -17,12 +18,18 @@ export interface TestApp {
 /** Starts the whole service in this process, on a free port and a folder of its own. */
 export async function startApp(env: NodeJS.ProcessEnv = {}, overrides: AppOverrides = {}): Promise<TestApp> {
   const dataDir = await mkdtemp(join(tmpdir(), 'runledger-app-'));
-  return startOn(dataDir, env, overrides);
+  const stack = onStack ? await openStack() : undefined;
+  return startOn(dataDir, env, overrides, stack);
 }
 
-async function startOn(dataDir: string, env: NodeJS.ProcessEnv, overrides: AppOverrides): Promise<TestApp> {
+async function startOn(
+  dataDir: string,
+  env: NodeJS.ProcessEnv,
+  overrides: AppOverrides,
+  stack: Stack | undefined,
+): Promise<TestApp> {
   const app = await createApp(
-    { PORT: '0', RUNLEDGER_LOG_LEVEL: 'silent', RUNLEDGER_DATA_DIR: dataDir, ...env },
+    { PORT: '0', RUNLEDGER_LOG_LEVEL: 'silent', RUNLEDGER_DATA_DIR: dataDir, ...stack?.env, ...env },
     overrides,
   );
   const origin = await app.listen();
@@ -32,10 +39,11 @@ async function startOn(dataDir: string, env: NodeJS.ProcessEnv, overrides: AppOv
     dataDir,
     async restart(changed = env) {
       await app.close();
-      return startOn(dataDir, changed, overrides);
+      return startOn(dataDir, changed, overrides, stack);
     },
     async close() {
       await app.close();
+      await stack?.close();
       await rm(dataDir, { recursive: true, force: true });
     },
   };

@@ -33,12 +33,11 @@ export class FaultyViewStore extends ViewStore {
     if (fault !== 'none') this.faults += 1;
     if (fault === 'none' || fault === 'unacknowledged') await this.store.write(writes);
     if (fault === 'partial') {
-      // The end of each batch: what comes last is what an unordered store may well have stored first.
-      const ends = writes.map(({ collection, documents }) => ({
+      const beginnings = writes.map(({ collection, documents }) => ({
         collection,
-        documents: documents.slice(Math.ceil(documents.length / 2)),
+        documents: documents.slice(0, Math.ceil(documents.length / 2)),
       }));
-      await this.store.write(ends);
+      await this.store.write(beginnings);
     }
     if (fault !== 'none') throw new Unavailable(`The write is ${fault}`);
   }

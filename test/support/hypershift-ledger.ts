@@ -4,10 +4,11 @@ import { SqliteStore } from '../../src/adapters/sqlite/sqlite-store.js';
 import { SystemClock } from '../../src/adapters/system/system-clock.js';
 import { verifyLog } from '../../src/kernel/audit/verify.js';
 import type { StoredEvent } from '../../src/kernel/ports/event-log.js';
+import { registryOf } from '../../src/kernel/registry.js';
 import { deliveryId } from '../../src/kernel/webhooks/sender.js';
 import { hypershift } from '../../src/systems/hypershift/hypershift.definition.js';
 import { hypershiftEndpoint } from '../../src/systems/hypershift/hypershift.webhooks.js';
-import { allEvents, compareWithRebuild, registryOf } from './rebuild.js';
+import { allEvents, compareWithRebuild } from './rebuild.js';
 import type { Received } from './webhook-receiver.js';
 
 const ENDS = ['run.completed', 'run.failed', 'run.blocked', 'run.rejected'];

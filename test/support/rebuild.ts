@@ -1,23 +1,12 @@
-import { ledgerEvents } from '../../contracts/runledger/ledger.events.js';
-import { webhookEvents } from '../../contracts/webhook.events.js';
 import { canonicalJson } from '../../src/kernel/canonical-json.js';
-import { EventCatalog, systemOf } from '../../src/kernel/event-catalog.js';
+import { systemOf, type EventCatalog } from '../../src/kernel/event-catalog.js';
 import { START, type EventLog, type Position, type StoredEvent } from '../../src/kernel/ports/event-log.js';
 import type { ViewStore } from '../../src/kernel/ports/view-store.js';
+import { registryOf } from '../../src/kernel/registry.js';
 import type { SystemDefinition } from '../../src/kernel/system.js';
 import { parseCollection, SERVING_MARK, type AnyView } from '../../src/kernel/views/view.js';
-import { openWorkView } from '../../src/kernel/work/open-work.view.js';
 
 const PAGE = 1_000;
-
-/** Everything that the kernel registers for these systems: what it can read, and the views that it keeps. */
-export function registryOf(systems: readonly SystemDefinition[]): { catalog: EventCatalog; views: AnyView[] } {
-  const catalog = new EventCatalog();
-  catalog.register('runledger', ledgerEvents);
-  for (const { name, events } of systems) catalog.register(name, [...events, ...webhookEvents]);
-  const rules = new Map(systems.map(({ work }) => [work.system, work]));
-  return { catalog, views: [openWorkView(rules), ...systems.flatMap(({ views }) => views)] };
-}
 
 /** The whole log. */
 export async function allEvents(log: EventLog): Promise<StoredEvent[]> {

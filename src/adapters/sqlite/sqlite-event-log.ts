@@ -13,7 +13,7 @@ import {
   type StoredEvent,
   type SubscribeOptions,
 } from '../../kernel/ports/event-log.js';
-import type { Writer } from './writer.js';
+import type { StoreWriter } from './writer.js';
 
 export const eventsSchema = `
   CREATE TABLE IF NOT EXISTS events (
@@ -45,7 +45,7 @@ export class SqliteEventLog extends EventLog {
   private readonly sleepers = new Set<() => void>();
 
   constructor(
-    private readonly writer: Writer,
+    private readonly writer: StoreWriter,
     reader: DatabaseSync,
     private newest: Position,
   ) {

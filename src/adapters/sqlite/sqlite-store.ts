@@ -1,12 +1,13 @@
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { InvalidSettings } from '../../kernel/errors.js';
 import type { Clock } from '../../kernel/ports/clock.js';
+import { START } from '../../kernel/ports/event-log.js';
 import { eventsSchema, SqliteEventLog } from './sqlite-event-log.js';
 import { SqliteViewStore } from './sqlite-view-store.js';
 import { jobsSchema, SqliteWorkQueue } from './sqlite-work-queue.js';
-import { Writer, type WriterHooks } from './writer.js';
+import { readOnlyWriter, Writer, type WriterHooks } from './writer.js';
 
 /**
  * The embedded store: log, views and queue in one file, `<folder>/runledger.db`. One process at a time.
@@ -24,7 +25,7 @@ export class SqliteStore {
   ) {}
 
   /** @throws InvalidSettings when another process has the folder open. */
-  static async open(options: { folder: string; clock: Clock; hooks?: WriterHooks }): Promise<SqliteStore> {
+  static async open(options: { folder: string; clock: Clock; hooks?: WriterHooks | undefined }): Promise<SqliteStore> {
     const { folder, clock, hooks } = options;
     mkdirSync(folder, { recursive: true });
     const lock = takeLock(join(folder, 'runledger.lock'), folder);
@@ -42,6 +43,29 @@ export class SqliteStore {
         await writer.close();
         lock.close();
       },
+    );
+  }
+
+  /**
+   * Opens what is there for reading, also while another process writes it: the log as far as it is now. Writes are
+   * refused.
+   *
+   * @throws InvalidSettings when there is no store in the folder.
+   */
+  static openForReading({ folder, clock }: { folder: string; clock: Clock }): SqliteStore {
+    const path = join(folder, 'runledger.db');
+    if (!existsSync(path)) {
+      throw new InvalidSettings(
+        `There is no ledger in ${folder}: name its data folder, or the server that has it open`,
+      );
+    }
+    const reader = new DatabaseSync(path, { readOnly: true, timeout: 5_000 });
+    const { head } = reader.prepare('SELECT max(position) AS head FROM events').get() as { head: number | null };
+    return new SqliteStore(
+      new SqliteEventLog(readOnlyWriter, reader, head ?? START),
+      new SqliteViewStore(readOnlyWriter, reader),
+      new SqliteWorkQueue(readOnlyWriter, reader, clock),
+      async () => reader.close(),
     );
   }
 

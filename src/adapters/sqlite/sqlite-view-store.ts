@@ -10,7 +10,7 @@ import {
   type ViewQuery,
 } from '../../kernel/ports/view-store.js';
 import type { SqlUnit, SqlValue } from './writer-protocol.js';
-import type { Writer } from './writer.js';
+import type { StoreWriter } from './writer.js';
 
 interface Row {
   readonly key: string;
@@ -32,7 +32,7 @@ export class SqliteViewStore extends ViewStore {
   private readonly arrays = new Map<string, ReadonlySet<string>>();
 
   constructor(
-    private readonly writer: Writer,
+    private readonly writer: StoreWriter,
     private readonly reader: DatabaseSync,
   ) {
     super();
@@ -282,8 +282,23 @@ function writeCursor(values: readonly SqlValue[]): string {
   return Buffer.from(JSON.stringify(values)).toString('base64url'); // makes null of the missing
 }
 
+/** @throws RangeError for what is no cursor, or one of a query in another order. */
 function readCursor(cursor: string, length: number): SqlValue[] {
-  const values: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString());
-  if (!Array.isArray(values) || values.length !== length) throw new RangeError('The cursor belongs to another query');
+  const values = parsed(Buffer.from(cursor, 'base64url').toString());
+  const fits = Array.isArray(values) && values.length === length && values.every(isValue);
+  if (!fits) throw new RangeError('The cursor belongs to another query');
   return (values as SqlValue[]).map((value) => value ?? NOTHING);
+}
+
+function isValue(value: unknown): boolean {
+  return value === null || typeof value === 'string' || typeof value === 'number';
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // Whoever looks at it finds that it is no cursor.
+    return undefined;
+  }
 }

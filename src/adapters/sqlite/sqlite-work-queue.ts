@@ -10,7 +10,7 @@ import {
   type QueueStats,
 } from '../../kernel/ports/work-queue.js';
 import type { SqlValue } from './writer-protocol.js';
-import type { Writer } from './writer.js';
+import type { StoreWriter } from './writer.js';
 
 export const jobsSchema = `
   CREATE TABLE IF NOT EXISTS jobs (
@@ -56,7 +56,7 @@ export class SqliteWorkQueue extends WorkQueue {
   private tokens = 0;
 
   constructor(
-    private readonly writer: Writer,
+    private readonly writer: StoreWriter,
     private readonly reader: DatabaseSync,
     private readonly clock: Clock,
   ) {

@@ -135,6 +135,16 @@ export class Writer {
   }
 }
 
+/** What the ports ask of a writer. */
+export type StoreWriter = Pick<Writer, 'append' | 'run' | 'close'>;
+
+/** Stands where nothing may be written. */
+export const readOnlyWriter: StoreWriter = {
+  append: () => Promise.reject(new Unavailable('The store was opened for reading only')),
+  run: () => Promise.reject(new Unavailable('The store was opened for reading only')),
+  close: () => Promise.resolve(),
+};
+
 function settleUnit(pending: Pending, result: UnitResult): void {
   if ('error' in result) pending.reject(new Error(`SQLite: ${result.error}`));
   else pending.resolve(result.ok as never);

@@ -5,6 +5,7 @@ import type { Decider } from '../decider.js';
 import { CHAIN_START, orderHash } from '../hash-chain.js';
 import type { Clock } from '../ports/clock.js';
 import { START, type EventLog, type Position, type StoredEvent } from '../ports/event-log.js';
+import { isReadableFrom } from '../readable-from.js';
 import type { Streams } from '../streams.js';
 import type { SigningKey } from './signing-key.js';
 
@@ -17,6 +18,7 @@ const EVERY_MS = 60_000;
 /** A checkpoint with so much and one more batch of heads is still below the size limit of an append. */
 const MAX_HEADS_BYTES = 300_000;
 const BATCH = 500;
+const PAGE = 1_000;
 
 interface SignCommand {
   readonly data: CheckpointData;
@@ -24,7 +26,8 @@ interface SignCommand {
   readonly after: number;
 }
 
-const decider: Decider<{ readonly events: number }, SignCommand, CheckpointEvent> = {
+/** The chain of checkpoints, of which the newest tells everything. */
+export const checkpointDecider: Decider<{ readonly events: number }, SignCommand, CheckpointEvent> = {
   initial: { events: 0 },
   lastEventOnly: true,
   // Another process may have signed meanwhile: then `previous` names the wrong checkpoint.
@@ -61,7 +64,10 @@ export class Notary {
 
   async start(): Promise<void> {
     const last = await this.lastCheckpoint();
-    if (last) ({ position: this.position, events: this.events, order: this.order } = last.data);
+    if (last) {
+      ({ events: this.events, order: this.order } = last.data);
+      this.position = await this.endOf(last.data);
+    }
     this.loops = [this.follow(), this.signForEver()];
   }
 
@@ -81,6 +87,21 @@ export class Notary {
     } catch (error) {
       this.logger.warn({ err: error }, 'no last checkpoint could be signed, the next start signs it');
     }
+  }
+
+  /** Where what a checkpoint covers ends here: in a log that was copied from another store, it is counted out. */
+  private async endOf({ position, events }: CheckpointData): Promise<Position> {
+    if (await isReadableFrom(this.log, position)) return position;
+    this.logger.warn({ position }, 'the last checkpoint was signed in another store, counting the events it covers');
+    let end = START;
+    for (let left = events; left > 0;) {
+      const page = await this.log.readAll(end, { limit: Math.min(left, PAGE) });
+      const last = page.at(-1);
+      if (!last) break;
+      end = last.position;
+      left -= page.length;
+    }
+    return end;
   }
 
   private async follow(): Promise<void> {
@@ -154,7 +175,7 @@ export class Notary {
       const { publicKey } = this.key;
       const unsigned = { ...covered, previous: last?.hash ?? CHAIN_START, publicKey, signature: '' };
       const data = { ...unsigned, signature: this.key.sign(signedText(unsigned)) };
-      const outcome = await this.streams.transact(decider, CHECKPOINT_STREAM, { data, after });
+      const outcome = await this.streams.transact(checkpointDecider, CHECKPOINT_STREAM, { data, after });
       if (outcome.events.length > 0) return;
     }
   }

@@ -44,7 +44,8 @@ interface Link {
 }
 
 const PAGE = 1_000;
-const BEFORE_ALL = { revision: -1, hash: CHAIN_START };
+const BEFORE_ALL: { readonly revision: number; readonly hash: string } = { revision: -1, hash: CHAIN_START };
+export const ALTERED = 'the event does not match its hash, or the one before it was changed';
 
 /**
  * Recomputes the hash chain of every stream, and compares heads and order with the signed checkpoints. Feed it the
@@ -76,14 +77,8 @@ export class LogVerifier {
     if (this.finding) return false;
     const { stream, revision, hash } = event;
     const end = this.chains.get(stream) ?? BEFORE_ALL;
-    if (revision !== end.revision + 1) {
-      const missing = end.revision + 1;
-      const message = `revision ${missing} of ${stream} is missing or out of order`;
-      return this.found('gap', { ...event, revision: Math.min(missing, revision) }, message);
-    }
-    if (chainHash(end.hash, stream, revision, event) !== hash) {
-      return this.found('altered', event, 'the event does not match its hash, or the one before it was changed');
-    }
+    this.finding = linkProblem(end, event);
+    if (this.finding) return false;
     if (stream === CHECKPOINT_STREAM && !this.checkpoint(event, end.hash)) return false;
     this.order = orderHash(this.order, event);
     const link = { stream, revision, hash, order: this.order };
@@ -99,13 +94,13 @@ export class LogVerifier {
     const end = this.chains.get(CHECKPOINT_STREAM) ?? BEFORE_ALL;
     if (!this.finding && checkpoint && end.revision < checkpoint.revision) {
       const at = { stream: CHECKPOINT_STREAM, revision: end.revision + 1, position: START };
-      this.found('head', at, `the log ends before checkpoint ${checkpoint.revision}, which was kept elsewhere`);
+      this.found('head', at, endsBefore(checkpoint.revision));
     }
     return this.result;
   }
 
   private checkpoint(event: StoredEvent, previous: string): boolean {
-    const problem = this.signatureProblem(event, previous);
+    const problem = signatureProblem(event, previous, this.trust);
     if (problem !== undefined) return this.found('signature', event, problem);
     const data = JSON.parse(event.data) as CheckpointData;
     if (!this.holdsHeads(event, data) || !this.holdsNothingElse(event, data)) return false;
@@ -119,17 +114,6 @@ export class LogVerifier {
     return true;
   }
 
-  private signatureProblem(event: StoredEvent, previous: string): string | undefined {
-    const { publicKey: trusted, checkpoint: kept } = this.trust;
-    const parsed = checkpointSigned.data.safeParse(parse(event.data));
-    if (!parsed.success) return 'this is no checkpoint';
-    const { data } = parsed;
-    if (trusted !== undefined && data.publicKey !== trusted) return 'the checkpoint is signed with another key';
-    if (data.previous !== previous || !isSigned(data)) return 'the checkpoint was not signed like this';
-    if (kept?.revision === event.revision && kept.hash !== event.hash) return 'another checkpoint was kept elsewhere';
-    return undefined;
-  }
-
   /** Every head that was signed must be there: streams may have moved on before the checkpoint was appended. */
   private holdsHeads(event: StoredEvent, { heads }: CheckpointData): boolean {
     const known = new Map(this.tail.map((link) => [placeOf(link), link.hash]));
@@ -138,9 +122,8 @@ export class LogVerifier {
       const hash = known.get(placeOf(head)) ?? (before?.revision === head.revision ? before.hash : undefined);
       if (hash === head.hash) continue;
       const { revision } = this.chains.get(head.stream) ?? BEFORE_ALL;
-      const at = { stream: head.stream, revision: Math.min(head.revision, revision + 1), position: event.position };
-      const message = `checkpoint ${event.revision} saw ${head.stream} at revision ${head.revision}; the log does not hold it like that`;
-      return this.found('head', at, message);
+      this.finding = unlikeHead(event, head.stream, head.revision, revision + 1);
+      return false;
     }
     return true;
   }
@@ -161,23 +144,153 @@ export class LogVerifier {
     at: Pick<StoredEvent, 'stream' | 'revision' | 'position'>,
     message: string,
   ): false {
-    const { stream, revision, position } = at;
-    this.finding = { problem, stream, revision, position, message };
+    this.finding = findingAt(problem, at, message);
     return false;
   }
 }
 
-/** Verifies the whole log. */
-export async function verifyLog(log: EventLog, trust: Trust = {}): Promise<Verification> {
+/** Verifies the whole log. @param progress Told now and then how many events have been seen. */
+export async function verifyLog(
+  log: EventLog,
+  trust: Trust = {},
+  progress: (events: number) => void = () => undefined,
+): Promise<Verification> {
   const verifier = new LogVerifier(trust);
   let from = START;
+  let seen = 0;
   for (;;) {
     const page = await log.readAll(from, { limit: PAGE });
     for (const event of page) if (!verifier.take(event)) return verifier.result;
     const last = page.at(-1);
     if (!last) return verifier.finish();
     from = last.position;
+    progress((seen += page.length));
   }
+}
+
+/** Reads the checkpoints one after the other, and says what is wrong with the first that is none. */
+export class CheckpointChain {
+  private previous = BEFORE_ALL;
+
+  constructor(private readonly trust: Trust = {}) {}
+
+  /** How many there were. */
+  get length(): number {
+    return this.previous.revision + 1;
+  }
+
+  /** @returns the checkpoint, or what is wrong with it. */
+  take(event: StoredEvent): CheckpointData | Finding {
+    const { revision, hash } = this.previous;
+    const found = (problem: Finding['problem'], message: string): Finding => findingAt(problem, event, message);
+    if (event.stream !== CHECKPOINT_STREAM || event.revision !== revision + 1) {
+      return { ...found('gap', `checkpoint ${revision + 1} is missing or out of order`), revision: revision + 1 };
+    }
+    if (chainHash(hash, event.stream, event.revision, event) !== event.hash) return found('altered', ALTERED);
+    const problem = signatureProblem(event, hash, this.trust);
+    if (problem !== undefined) return found('signature', problem);
+    this.previous = event;
+    return JSON.parse(event.data) as CheckpointData;
+  }
+
+  /** Those were all. @returns what is wrong with the end, if anything. */
+  finish(): Finding | null {
+    const { checkpoint } = this.trust;
+    if (!checkpoint || this.previous.revision >= checkpoint.revision) return null;
+    const at = { stream: CHECKPOINT_STREAM, revision: this.length, position: START };
+    return findingAt('head', at, endsBefore(checkpoint.revision));
+  }
+}
+
+/** Verifies one stream: its chain, and what the signed checkpoints say of it. */
+export async function verifyStream(log: EventLog, stream: string, trust: Trust = {}): Promise<Verification> {
+  const checkpoints = new CheckpointChain(trust);
+  const heads = new Map<number, { readonly hash: string; readonly checkpoint: StoredEvent }>();
+  const result = { events: 0, streams: 0, checkpoints: 0, unsigned: 0 };
+  for await (const event of eventsOf(log, CHECKPOINT_STREAM)) {
+    const taken = checkpoints.take(event);
+    if ('problem' in taken) return { ...result, finding: taken };
+    const head = taken.heads.find((each) => each.stream === stream);
+    if (head) heads.set(head.revision, { hash: head.hash, checkpoint: event });
+    result.checkpoints += 1;
+  }
+  const cut = checkpoints.finish();
+  if (cut) return { ...result, finding: cut };
+  let end = BEFORE_ALL;
+  let signed = stream === CHECKPOINT_STREAM ? Infinity : -1;
+  for await (const event of eventsOf(log, stream)) {
+    const finding = linkProblem(end, event);
+    if (finding) return { ...result, finding };
+    end = event;
+    result.events += 1;
+    const head = heads.get(event.revision);
+    if (!head) continue;
+    if (head.hash !== event.hash)
+      return { ...result, finding: unlikeHead(head.checkpoint, stream, event.revision, event.revision) };
+    signed = event.revision;
+  }
+  const [beyond] = [...heads].filter(([revision]) => revision > end.revision);
+  if (beyond) {
+    const [revision, { checkpoint }] = beyond;
+    return { ...result, finding: unlikeHead(checkpoint, stream, revision, end.revision + 1) };
+  }
+  return { ...result, streams: end.revision < 0 ? 0 : 1, unsigned: Math.max(0, end.revision - signed), finding: null };
+}
+
+async function* eventsOf(log: EventLog, stream: string): AsyncGenerator<StoredEvent> {
+  for (let from = 0; ; from += PAGE) {
+    const page = await log.readStream(stream, { from, limit: PAGE });
+    yield* page;
+    if (page.length < PAGE) return;
+  }
+}
+
+/** What is wrong with an event as the next of its stream; null when it is. */
+export function linkProblem(
+  end: { readonly revision: number; readonly hash: string },
+  event: StoredEvent,
+): Finding | null {
+  const { stream, revision, hash } = event;
+  if (revision !== end.revision + 1) {
+    const missing = end.revision + 1;
+    const at = { ...event, revision: Math.min(missing, revision) };
+    return findingAt('gap', at, `revision ${missing} of ${stream} is missing or out of order`);
+  }
+  return chainHash(end.hash, stream, revision, event) === hash ? null : findingAt('altered', event, ALTERED);
+}
+
+function unlikeHead(
+  { revision: number, position }: StoredEvent,
+  stream: string,
+  head: number,
+  revision: number,
+): Finding {
+  const message = `checkpoint ${number} saw ${stream} at revision ${head}; the log does not hold it like that`;
+  return findingAt('head', { stream, revision: Math.min(head, revision), position }, message);
+}
+
+function endsBefore(revision: number): string {
+  return `the log ends before checkpoint ${revision}, which was kept elsewhere`;
+}
+
+function findingAt(
+  problem: Finding['problem'],
+  { stream, revision, position }: Pick<StoredEvent, 'stream' | 'revision' | 'position'>,
+  message: string,
+): Finding {
+  return { problem, stream, revision, position, message };
+}
+
+/** What is wrong with a checkpoint by itself; undefined when nothing is. */
+function signatureProblem(event: StoredEvent, previous: string, trust: Trust): string | undefined {
+  const { publicKey: trusted, checkpoint: kept } = trust;
+  const parsed = checkpointSigned.data.safeParse(parse(event.data));
+  if (!parsed.success) return 'this is no checkpoint';
+  const { data } = parsed;
+  if (trusted !== undefined && data.publicKey !== trusted) return 'the checkpoint is signed with another key';
+  if (data.previous !== previous || !isSigned(data)) return 'the checkpoint was not signed like this';
+  if (kept?.revision === event.revision && kept.hash !== event.hash) return 'another checkpoint was kept elsewhere';
+  return undefined;
 }
 
 function parse(text: string): unknown {
@@ -186,6 +299,14 @@ function parse(text: string): unknown {
   } catch {
     return undefined;
   }
+}
+
+/** What is wrong with a checkpoint that stands alone: its chain and its signature. Undefined when nothing is. */
+export function checkpointProblem(event: StoredEvent, trust: Trust): string | undefined {
+  const { previous } = (parse(event.data) ?? {}) as { previous?: unknown };
+  if (typeof previous !== 'string') return 'this is no checkpoint';
+  if (chainHash(previous, event.stream, event.revision, event) !== event.hash) return ALTERED;
+  return signatureProblem(event, previous, trust);
 }
 
 function isSigned(data: CheckpointData): boolean {

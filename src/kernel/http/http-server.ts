@@ -2,10 +2,10 @@ import fastifyCors from '@fastify/cors';
 import { createHash } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { Refused } from '../errors.js';
+import { Refused, Unavailable } from '../errors.js';
 import type { Kernel } from '../kernel.js';
 import { inContext, type RequestContext } from '../request-context.js';
-import type { Dialect } from './dialect.js';
+import { serviceDialect, type Dialect } from './dialect.js';
 import type { Claim } from './idempotency.js';
 
 declare module 'fastify' {
@@ -20,6 +20,7 @@ declare module 'fastify' {
 const CORRELATION_ID = /^[\w.:-]{1,128}$/;
 const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 const MAX_KEY = 255;
+const NO_API = 'This process does not serve the API: its RUNLEDGER_ROLES do not name it';
 const SWEEP_MS = 50;
 
 /** What every request passes, whatever system it is for: context, CORS, bodies, Idempotency-Key, headers, metrics. */
@@ -50,7 +51,9 @@ export async function configureHttp(fastify: FastifyInstance, kernel: Kernel): P
     else done();
   });
   // Callbacks where there is nothing to wait for: these run for every request.
+  const isApi = kernel.settings.roles.has('api');
   fastify.addHook('preHandler', (request, reply, done) => {
+    if (!isApi && request.ledger?.dialect !== serviceDialect) return done(new Unavailable(NO_API));
     // Where there is no route there is nothing to repeat, and nothing to write for whoever asks.
     const repeatable = request.method === 'POST' && !request.is404;
     const key = repeatable ? single(request.headers['idempotency-key']) : undefined;

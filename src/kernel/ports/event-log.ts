@@ -92,6 +92,9 @@ export abstract class EventLog {
   /**
    * Events of all streams in log order, those strictly after `from`, or strictly before it when backwards.
    * Backwards from `Infinity` begins with the newest event.
+   *
+   * @param from `START`, or the position of an event of this log.
+   * @throws Refused (`invalid`) for another position, where the store can tell.
    */
   abstract readAll(from: Position, options?: ReadAllOptions): Promise<readonly StoredEvent[]>;
 

@@ -62,8 +62,9 @@ export abstract class ViewStore {
   abstract load(collection: string, keys: readonly string[]): Promise<readonly StoredDocument[]>;
 
   /**
-   * Writes documents, each only where the stored one is absent or at a lower position. Batches are not atomic: after a
-   * failure any part may be stored, and writing the batch again is harmless.
+   * Writes documents, each only where the stored one is absent or at a lower position. Batches are not atomic, but of
+   * one collection's documents none is stored before those that precede it: after a failure any first part of them may
+   * be there, and writing the batch again is harmless.
    *
    * @throws Unavailable when the store cannot be reached.
    */

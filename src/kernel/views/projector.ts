@@ -5,7 +5,8 @@ import type { Clock } from '../ports/clock.js';
 import { START, type EventLog, type Position, type StoredEvent } from '../ports/event-log.js';
 import type { ViewStore } from '../ports/view-store.js';
 import { Signal, Turns } from '../signal.js';
-import { CHECKPOINT_MARK, collectionName, ORIGIN_MARK, parseCollection, SERVING_MARK, type AnyView } from './view.js';
+import { CHECKPOINT_MARK, collectionName, ORIGIN_MARK, SERVING_MARK, type AnyView } from './view.js';
+import { candidatesOf, collectionsOf, dropOlder, isLost } from './view-collections.js';
 import { ViewInstance, type Folded } from './view-instance.js';
 import { statusOf, type Standing, type ViewStatus } from './view-status.js';
 
@@ -14,6 +15,10 @@ interface Entry extends Standing {
   building?: ViewInstance;
   /** Number of the newest build: a number is never given twice, or a late write would reach the wrong collection. */
   builds: number;
+  /** Whether it is this process that is to fold it. Else another does, or will. */
+  taken: boolean;
+  /** Whether it is: taken, and opened. */
+  held: boolean;
 }
 
 /** Small enough that folding one batch holds up no request. */
@@ -22,9 +27,9 @@ const RETRY_MS = 500;
 const INSPECT_MS = 5_000;
 
 /**
- * Folds the log into views. One reader follows the log for all views that are live. Views that lag behind, and those
- * being built, share a second reader, and join the first when they reach it. That is also the moment when a new
- * build takes over from the collection that served until then.
+ * Folds the log into the views that it holds. One reader follows the log for all views that are live. Views that lag
+ * behind, and those being built, share a second reader, and join the first when they reach it. That is also the moment
+ * when a new build takes over from the collection that served until then.
  */
 export class Projector {
   private readonly entries = new Map<string, Entry>();
@@ -50,26 +55,62 @@ export class Projector {
   /** @throws Error when two views share a name. */
   register(view: AnyView): void {
     if (this.entries.has(view.name)) throw new Error(`View ${view.name} is registered twice`);
-    this.entries.set(view.name, { view, builds: 0 });
+    this.entries.set(view.name, { view, builds: 0, taken: false, held: false });
   }
 
   get views(): readonly AnyView[] {
     return [...this.entries.values()].map(({ view }) => view);
   }
 
-  /** Opens what is there, begins what is not, and follows the log until `close`. */
-  async start(): Promise<void> {
+  view(name: string): AnyView {
+    return this.entry(name).view;
+  }
+
+  /** Takes the views of those names, and follows the log until `close`. @param names @default all */
+  async start(names: Iterable<string> = this.entries.keys()): Promise<void> {
     this.livePosition = await this.log.head();
-    const collections = await this.store.collections();
-    for (const entry of this.entries.values()) await this.openEntry(entry, collections);
+    for (const name of names) await this.take(name);
     this.loops = [this.followLive(), this.catchUp(), this.inspect()];
+  }
+
+  /** Folds the view from now on: opens what is there, and begins what is not. */
+  async take(name: string): Promise<void> {
+    const entry = this.entry(name);
+    entry.taken = true;
+    try {
+      await this.openEntry(entry);
+    } catch (error) {
+      this.leave(name);
+      throw error;
+    }
+    entry.held = true;
+    this.moreToBuild.fire();
+  }
+
+  /** Leaves the view to another process. A batch that is being written may still come: its positions make it harmless. */
+  leave(name: string): void {
+    const entry = this.entry(name);
+    entry.taken = false;
+    entry.held = false;
+    for (const instance of [entry.serving, entry.building]) {
+      if (!instance) continue;
+      this.live.delete(instance);
+      this.catchingUp.delete(instance);
+    }
+    delete entry.serving;
+    delete entry.building;
+    this.moreToBuild.fire();
+    this.progress.fire();
+  }
+
+  holds(name: string): boolean {
+    return this.entry(name).held;
   }
 
   async close(): Promise<void> {
     this.stop.abort();
     this.moreToBuild.fire();
     await Promise.all(this.loops);
-    await this.keepCheckpoints();
     this.progress.fire();
   }
 
@@ -120,40 +161,32 @@ export class Projector {
     return true;
   }
 
+  /** Of the views that are held. */
   async status(): Promise<ViewStatus[]> {
     const head = await this.log.head();
-    return [...this.entries.values()].map((entry) => statusOf(entry, head));
+    return this.held.map((entry) => statusOf(entry, head));
   }
 
-  /** Whether every view follows the log live. One that has stopped holds up nobody else: `status` reports it. */
+  /** Whether every view that is held follows the log live. One that has stopped holds up nobody else: `status` reports it. */
   ready(): boolean {
     const settled = ({ serving, building }: Entry): boolean =>
       serving ? this.live.has(serving) || serving.poison !== undefined : building?.poison !== undefined;
-    return [...this.entries.values()].every(settled);
+    return this.loops.length > 0 && this.held.every(settled);
   }
 
   /** Looks whether a view's serving collection is still there, and builds it again when it is not. */
   async inspectView(name: string): Promise<void> {
     const entry = this.entry(name);
     const { serving } = entry;
-    if (serving && (await this.isLost(serving)) && entry.serving === serving) {
+    if (!entry.held) return;
+    if (serving && (await isLost(serving, this.log)) && entry.serving === serving) {
       this.logger.error({ view: name, collection: serving.collection }, 'view lost, building it again');
       delete entry.serving;
       this.live.delete(serving);
       this.catchingUp.delete(serving);
       await this.store.drop(serving.collection);
     }
-    if (!entry.serving) await this.beginBuild(entry);
-  }
-
-  /** Whether a serving collection has gone, or was folded from a longer log than this one. */
-  private async isLost(serving: ViewInstance): Promise<boolean> {
-    return !(await serving.bears(SERVING_MARK)) || (await this.liesAhead(serving));
-  }
-
-  /** With a checkpoint past its end, what the log takes in from now on would be passed over in silence. */
-  private async liesAhead(instance: ViewInstance): Promise<boolean> {
-    return (await instance.checkpoint()) > (await this.log.head());
+    if (!entry.serving && entry.held) await this.beginBuild(entry);
   }
 
   private entry(name: string): Entry {
@@ -162,21 +195,13 @@ export class Projector {
     return entry;
   }
 
-  private async openEntry(entry: Entry, collections: readonly string[]): Promise<void> {
+  private get held(): readonly Entry[] {
+    return [...this.entries.values()].filter(({ held }) => held);
+  }
+
+  private async openEntry(entry: Entry): Promise<void> {
     const { view } = entry;
-    const own: { instance: ViewInstance; version: number; build: number; serves: boolean }[] = [];
-    for (const name of collections) {
-      const parsed = parseCollection(view, name);
-      if (!parsed || parsed.version > view.version) continue;
-      const instance = new ViewInstance(view, name, this.store);
-      if (await this.liesAhead(instance)) {
-        this.logger.error({ view: view.name, collection: name }, 'view lies ahead of the log, building it again');
-        await this.store.drop(name);
-        continue;
-      }
-      own.push({ instance, ...parsed, serves: await instance.bears(SERVING_MARK) });
-    }
-    own.sort((a, b) => b.version - a.version || b.build - a.build);
+    const own = await candidatesOf(view, this.store, this.log, this.logger);
     entry.builds = own[0]?.version === view.version ? own[0].build : 0;
     const best = own.find(({ serves }) => serves);
     if (best) {
@@ -193,7 +218,7 @@ export class Projector {
     } else if (best?.version !== view.version) {
       await this.beginBuild(entry);
     }
-    if (best?.version === view.version) await this.removeLeftovers(entry);
+    if (best?.version === view.version) await this.dropLeftovers(entry);
   }
 
   /** Begins a build, unless one is being made that is not `lost`. */
@@ -201,29 +226,16 @@ export class Projector {
     return this.buildTurns.take(async () => {
       if (entry.building && entry.building !== lost) return;
       const { view } = entry;
-      for (const name of await this.store.collections()) {
-        const parsed = parseCollection(view, name);
-        if (parsed?.version === view.version) entry.builds = Math.max(entry.builds, parsed.build);
-      }
+      const [newest] = await collectionsOf(view, this.store);
+      if (newest?.version === view.version) entry.builds = Math.max(entry.builds, newest.build);
       entry.builds += 1;
       const instance = new ViewInstance(view, collectionName(view, entry.builds), this.store);
       await instance.open();
+      if (!entry.taken) return;
       if (lost) this.catchingUp.delete(lost);
       entry.building = instance;
       this.catchingUp.add(instance);
       this.moreToBuild.fire();
-    });
-  }
-
-  /** Drops what earlier builds and versions have left behind. What a newer version of the code has made stays. */
-  private async removeLeftovers(entry: Entry): Promise<void> {
-    const { view } = entry;
-    await this.buildTurns.take(async () => {
-      for (const name of await this.store.collections()) {
-        const parsed = parseCollection(view, name);
-        const used = name === entry.serving?.collection || name === entry.building?.collection;
-        if (parsed && parsed.version <= view.version && !used) await this.store.drop(name);
-      }
     });
   }
 
@@ -326,12 +338,16 @@ export class Projector {
       }
       if (instance.halted || !this.catchingUp.has(instance)) return;
       if (takesOver) await instance.mark(SERVING_MARK, START);
+      if (!this.catchingUp.has(instance)) return;
       this.catchingUp.delete(instance);
       this.live.add(instance);
       if (takesOver) this.takeOver(entry, instance);
     });
     this.progress.fire();
-    if (takesOver && entry.serving === instance) await this.tidyUp(entry);
+    if (!takesOver || entry.serving !== instance) return;
+    await this.dropLeftovers(entry).catch((error: unknown) =>
+      this.logger.warn({ err: error, view: entry.view.name }, 'an old collection stays until the next start'),
+    );
   }
 
   private takeOver(entry: Entry, instance: ViewInstance): void {
@@ -345,12 +361,8 @@ export class Projector {
     this.catchingUp.delete(old);
   }
 
-  private async tidyUp(entry: Entry): Promise<void> {
-    try {
-      await this.removeLeftovers(entry);
-    } catch (error) {
-      this.logger.warn({ err: error, view: entry.view.name }, 'an old collection stays until the next start');
-    }
+  private dropLeftovers({ view, serving }: Entry): Promise<void> {
+    return this.buildTurns.take(() => dropOlder(view, serving?.collection, this.store));
   }
 
   private async fold(instances: readonly ViewInstance[], batch: readonly StoredEvent[]): Promise<Folded[]> {
@@ -376,21 +388,12 @@ export class Projector {
     this.progress.fire();
   }
 
-  /** Lets the next start begin where this one ends. */
-  private async keepCheckpoints(): Promise<void> {
-    try {
-      for (const instance of [...this.live, ...this.catchingUp]) await instance.keepCheckpoint();
-    } catch (error) {
-      this.logger.warn({ err: error }, 'the view store does not answer, the next start folds a little again');
-    }
-  }
-
   private async inspect(): Promise<void> {
     const { signal } = this.stop;
     while (!signal.aborted) {
       await this.clock.sleep(INSPECT_MS, signal);
       try {
-        for (const name of this.entries.keys()) if (!signal.aborted) await this.inspectView(name);
+        for (const { view } of this.held) if (!signal.aborted) await this.inspectView(view.name);
       } catch (error) {
         this.logger.warn({ err: error }, 'the view store does not answer');
       }

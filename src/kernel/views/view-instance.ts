@@ -97,11 +97,6 @@ export class ViewInstance {
     return checkpoint?.position ?? START;
   }
 
-  /** Stores how far it is. A batch's own write cannot: of one that fails, any part may have been stored. */
-  async keepCheckpoint(): Promise<void> {
-    if (!this.doubtful) await this.mark(CHECKPOINT_MARK, this.position);
-  }
-
   /** Folds a batch in memory, up to `end` or to the first event that cannot be folded. Write it, then `settle` it. */
   async fold(readings: readonly StoredReading[], end: Position): Promise<Folded> {
     const steps = this.steps(readings);
@@ -122,10 +117,9 @@ export class ViewInstance {
       this.cache.set(document.key, document);
       this.unwritten.set(document.key, document);
     }
-    // Positions are sparse, but one less than the poisonous event's still lies before it.
-    this.folded = this.found ? this.found.position - 1 : end;
-    // Of the batches before: the documents of this one may not all be stored when its checkpoint is.
-    const checkpoint: StoredDocument = { key: CHECKPOINT_MARK, position: this.position, doc: null };
+    this.folded = this.found ? lastBefore(this.found.position, readings, this.folded) : end;
+    // The last one: where it is stored, so are all before it.
+    const checkpoint: StoredDocument = { key: CHECKPOINT_MARK, position: this.folded, doc: null };
     const write = { collection: this.collection, documents: [...touched.values(), checkpoint] };
     return { instance: this, write, position: this.folded, poison: this.found };
   }
@@ -200,6 +194,14 @@ function keysOf(view: AnyView, reading: StoredReading): readonly string[] {
     }
   }
   return keys;
+}
+
+/** Position of the last event before another; that of `earlier` ones where the batch has none. */
+function lastBefore(position: Position, readings: readonly StoredReading[], earlier: Position): Position {
+  let last = earlier;
+  for (const reading of readings)
+    if (reading.stored.position < position) last = Math.max(last, reading.stored.position);
+  return last;
 }
 
 function poisoned({ position, id, stream }: StoredReading, error: unknown): Poison {

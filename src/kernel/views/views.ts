@@ -3,7 +3,7 @@ import { START, type Position } from '../ports/event-log.js';
 import type { ViewQuery, ViewStore } from '../ports/view-store.js';
 import { currentContext } from '../request-context.js';
 import type { Freshness } from './freshness.js';
-import type { Projector } from './projector.js';
+import type { ViewSource } from './serving-views.js';
 import { SERVING_MARK, type View } from './view.js';
 
 /** How long a read waits for what was written before it, in ms; then it answers with what is there and says so. */
@@ -21,7 +21,7 @@ export interface DocPage<Doc> {
  */
 export class Views {
   constructor(
-    private readonly projector: Projector,
+    private readonly source: ViewSource,
     private readonly store: ViewStore,
     private readonly freshness: Freshness,
   ) {}
@@ -75,16 +75,16 @@ export class Views {
       const collection = await this.collection(name, tenant);
       const reply = await question(collection);
       if (reply) return reply.answer;
-      await this.projector.inspectView(name);
-      if (attempt > 1 || this.projector.serving(name)?.collection === collection) throw building(name);
+      await this.source.inspectView(name);
+      if (attempt > 1 || this.source.serving(name)?.collection === collection) throw building(name);
     }
   }
 
   private async collection(name: string, tenant?: string): Promise<string> {
     const { minPosition = START, answer } = currentContext();
     const wanted: Position = Math.max(minPosition, this.freshness.lastWrite(tenant));
-    const fresh = await this.projector.reached(name, wanted, MAX_WAIT_MS);
-    const serving = this.projector.serving(name);
+    const fresh = await this.source.reached(name, wanted, MAX_WAIT_MS);
+    const serving = this.source.serving(name);
     if (!serving) throw building(name);
     if (!fresh && answer) answer.stale = true;
     return serving.collection;

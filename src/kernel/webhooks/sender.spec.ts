@@ -93,6 +93,7 @@ async function start(to = endpoint(), log = ledger.log, maxPending?: number): Pr
     metrics,
     logger,
     to,
+    () => true,
     maxPending,
   );
   await sender.start();

@@ -26,7 +26,8 @@ const MAX_PENDING = 20_000;
 
 interface Delivery {
   readonly id: string;
-  readonly position: Position;
+  /** Where to read on from to meet its event again: the event before. */
+  readonly after: Position;
   readonly message: WebhookMessage;
   readonly eventId: string;
   attempts: number;
@@ -67,6 +68,8 @@ export class WebhookSender {
     private readonly metrics: Metrics,
     private readonly logger: Logger,
     private readonly endpoint: WebhookEndpoint,
+    /** Asked before each attempt: another process may have the duty. */
+    private readonly mayAct: () => boolean = () => true,
     private readonly maxPending = MAX_PENDING,
   ) {
     this.types = new Set(endpoint.types);
@@ -95,12 +98,17 @@ export class WebhookSender {
     await Promise.race([Promise.all(this.running), this.clock.sleep(STOP_GRACE_MS, over.signal)]);
     over.abort();
     await this.effect.close();
+    // What is pending is told by whoever sends next, perhaps another process.
+    this.metrics.deliveriesPending.remove({ endpoint: this.endpoint.id });
   }
 
   private async take(batch: readonly StoredEvent[]): Promise<void> {
+    let after = this.effect.position;
     for (const stored of batch) {
+      const before = after;
+      after = stored.position;
       if (systemOf(stored.stream) !== this.endpoint.system) continue;
-      if (this.types.has(stored.type)) this.enqueue(stored);
+      if (this.types.has(stored.type)) this.enqueue(stored, before);
       else if (!this.sending && stored.type.startsWith('webhook.')) this.remember(stored);
       if (!this.sending && stored.position >= this.history) this.beginSending();
     }
@@ -116,7 +124,7 @@ export class WebhookSender {
 
   private settledUpTo(read: Position): Position {
     let settled = read;
-    for (const { position } of this.pending.values()) settled = Math.min(settled, position - 1);
+    for (const { after } of this.pending.values()) settled = Math.min(settled, after);
     return settled;
   }
 
@@ -124,14 +132,14 @@ export class WebhookSender {
     return this.events.read(stored, `webhook ${this.endpoint.id}`);
   }
 
-  private enqueue(stored: StoredEvent): void {
+  private enqueue(stored: StoredEvent, after: Position): void {
     const id = deliveryId(this.endpoint.id, stored.id);
     if (this.pending.has(id)) return;
     const recorded = this.read(stored);
     if (!recorded) return;
     const message = this.endpoint.message(recorded, id);
     if (!message) return;
-    const delivery = { id, position: recorded.position, message, eventId: recorded.id, attempts: 0, due: 0 };
+    const delivery = { id, after, message, eventId: recorded.id, attempts: 0, due: 0 };
     this.pending.set(id, delivery);
     const lane = this.lanes.get(message.runId);
     if (lane) {
@@ -191,7 +199,8 @@ export class WebhookSender {
       if (waitMs > 0) await this.clock.sleep(waitMs, signal);
       await this.slots.take();
       try {
-        if (signal.aborted) return;
+        // Who may act no longer is closed in a moment.
+        if (signal.aborted || !this.mayAct()) return;
         await this.attempt(delivery);
       } finally {
         this.slots.give();

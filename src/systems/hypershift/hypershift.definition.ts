@@ -12,12 +12,19 @@ import { runSummaryView } from '../../../projections/hypershift/run-summary.view
 import { runView } from '../../../projections/hypershift/run.view.js';
 import { usageView } from '../../../projections/hypershift/usage.view.js';
 import { workspaceView } from '../../../projections/hypershift/workspace.view.js';
+import { defineAggregate } from '../../kernel/aggregate.js';
 import type { Recorded } from '../../kernel/event-catalog.js';
 import type { Job } from '../../kernel/ports/work-queue.js';
+import type { RunRules } from '../../kernel/runs/run-index.view.js';
 import type { SystemDefinition } from '../../kernel/system.js';
 import type { WorkRules } from '../../kernel/work/executor.js';
+import { deploymentKeys } from './deployments/deployment-keys.js';
 import { hypershiftDialect } from './hypershift.dialect.js';
+import { apiKeyDecider } from './keys/api-key.decider.js';
+import { runDecider } from './runs/run.decider.js';
 import { ReservedRunExecutor } from './runs/reserved-run.executor.js';
+import { usageDecider } from './workspaces/usage.decider.js';
+import { workspaceDecider } from './workspaces/workspace.decider.js';
 
 const PIPELINE = 'hypershift.pipeline';
 
@@ -68,6 +75,33 @@ const work: WorkRules = {
   cancels: () => undefined,
 };
 
+/** The states are those of `GET /runs`. A reserved run is asked for, and not there yet. */
+const runs: RunRules = {
+  types: [...work.types, 'usage.deploy_recorded'],
+  state({ type }, before) {
+    switch (type) {
+      case 'usage.run_reserved':
+        return before ?? 'reserved';
+      case 'run.created':
+        return 'pending';
+      case 'run.started':
+      case 'run.approved':
+        return 'running';
+      case 'run.awaiting_approval':
+      case 'run.rejected':
+      case 'run.blocked':
+        return 'blocked';
+      case 'run.completed':
+        return 'completed';
+      case 'run.failed':
+        return 'failed';
+      default:
+        return undefined;
+    }
+  },
+  artifacts: (runId) => [deploymentKeys(runId)],
+};
+
 /** What the kernel knows of HyperShift: an orchestrator of deploy pipelines. */
 export const hypershift: SystemDefinition = {
   name: 'hypershift',
@@ -75,4 +109,11 @@ export const hypershift: SystemDefinition = {
   events: [...runEvents, ...workspaceEvents, ...usageEvents, ...apiKeyEvents],
   views: [runView, runSummaryView, auditLogView, workspaceView, usageView, apiKeyView, lastDeployView],
   work,
+  aggregates: [
+    defineAggregate({ prefix: 'hypershift.run-', decider: runDecider, ofRun: true, show: (state) => ({ ...state }) }),
+    defineAggregate({ prefix: 'hypershift.workspace-', decider: workspaceDecider, ofRun: false }),
+    defineAggregate({ prefix: 'hypershift.usage-', decider: usageDecider, ofRun: false }),
+    defineAggregate({ prefix: 'hypershift.apikey-', decider: apiKeyDecider, ofRun: false }),
+  ],
+  runs,
 };

@@ -38,7 +38,7 @@ describe('HyperShift API, Usage', () => {
 
   it('begins anew with the month, in UTC, and old months keep their runs', async () => {
     const client = await anybody.workspace();
-    clock.set('2026-02-28T23:59:58.000Z');
+    clock.set('2026-02-28T23:59:00.000Z');
     for (let run = 0; run < 10; run++) await client.create();
     expect((await client.get('/usage')).body).toMatchObject({ period: '2026-02-01', runs: 10 });
     clock.set('2026-03-01T00:00:00.000Z');

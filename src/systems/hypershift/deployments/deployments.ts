@@ -7,6 +7,7 @@ import type { Readable } from 'node:stream';
 import { InvalidKey } from '../../../kernel/errors.js';
 import { StepFailed } from '../agents/step-agent.js';
 import { listFiles, workFolder } from '../agents/work-folder.js';
+import { deploymentKeys } from './deployment-keys.js';
 
 const OUTPUT = 'out/';
 
@@ -67,7 +68,7 @@ export class Deployments {
 }
 
 function blobKey(runId: string, path: string): string {
-  return `hypershift/deployments/${runId}/${path}`;
+  return deploymentKeys(runId) + path;
 }
 
 /** SHA-256 by path, of the built files that a plan names. */

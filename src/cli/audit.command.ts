@@ -1,0 +1,92 @@
+import type { Command } from 'commander';
+import { command, exitCodes, WrongUsage, type Cli, type CommonOptions, type ExitCode } from './cli.js';
+import { exportRun, type ExportOptions } from './audit-export.js';
+import { newestCheckpoint } from './audit-checkpoint.js';
+import { showTimeline, type TimelineOptions } from './audit-timeline.js';
+import { verifyBundleFile, verifyStored } from './audit-verify.js';
+import { environmentOf, withData, withTarget, type TargetOptions } from './target.js';
+
+interface VerifyOptions extends CommonOptions {
+  readonly data?: string;
+  readonly stream?: string;
+  readonly bundle?: string;
+  readonly publicKey?: string;
+  readonly checkpoint?: string;
+}
+
+export function register(program: Command, cli: Cli): void {
+  const audit = program.command('audit').description('Verify the ledger, export a run, see what happened in it.');
+
+  command<VerifyOptions>(
+    withData(
+      audit
+        .command('verify')
+        .description(
+          'Recompute the hash chains and compare them with the signed checkpoints. Names the first event that was ' +
+            'altered, removed, inserted or moved, and then ends with 1. May run beside the service.',
+        )
+        .option('--stream <stream>', 'only this stream, instead of the whole log')
+        .option('--bundle <file>', 'a bundle made by "audit export", instead of a ledger; needs nothing else')
+        .option(
+          '--public-key <key>',
+          'the key that checkpoints must be signed with: base64, or a file with it or a PEM',
+        )
+        .option('--checkpoint <file>', 'a checkpoint that was kept elsewhere ("audit checkpoint --json")'),
+    ),
+    [
+      ['runledger audit verify', 'the whole log below ./data'],
+      ['runledger audit verify --stream hypershift.run-req-1', 'one stream'],
+      ['runledger audit verify --checkpoint kept.json --public-key key.pem', 'against what was kept elsewhere'],
+      ['runledger audit verify --bundle run.jsonl --public-key key.pem', 'an export, offline'],
+    ],
+    async (options): Promise<ExitCode> => {
+      const { bundle, stream, data, json } = options;
+      if (bundle !== undefined && (stream !== undefined || data !== undefined)) {
+        throw new WrongUsage('--bundle is verified by itself: without --stream and --data');
+      }
+      const fine =
+        bundle === undefined
+          ? await verifyStored(cli, environmentOf(cli, options), options)
+          : await verifyBundleFile(cli, bundle, options, json === true);
+      return fine ? exitCodes.fine : exitCodes.found;
+    },
+  );
+
+  command<ExportOptions>(
+    withTarget(
+      audit
+        .command('export')
+        .description('Write everything about a run that a stranger needs to verify it, as JSON Lines.')
+        .argument('<system>', 'the system that it is a run of')
+        .argument('<runId>', "the run's id")
+        .requiredOption('--out <file>', 'where to write it; - for stdout'),
+    ),
+    [
+      ['runledger audit export hypershift req-1 --out run.jsonl', 'from ./data'],
+      ['runledger audit export hypershift req-1 --out run.jsonl --url http://127.0.0.1:3000', 'from a server'],
+    ],
+    (options, system = '', runId = '') => exportRun(cli, system, runId, options),
+  );
+
+  command<TimelineOptions>(
+    withTarget(
+      audit
+        .command('timeline')
+        .description('Show who did what in a run and when, what led to it, and how the run stood then.')
+        .argument('<system>', 'the system that it is a run of')
+        .argument('<runId>', "the run's id")
+        .option('--at <moment>', 'as of a position in the log, or a time like 2026-01-30T12:00:00Z'),
+    ),
+    [
+      ['runledger audit timeline hypershift req-1', 'the whole history'],
+      ['runledger audit timeline hypershift req-1 --at 2026-01-30T12:00:00Z --json', 'as it was at noon'],
+    ],
+    (options, system = '', runId = '') => showTimeline(cli, system, runId, options),
+  );
+
+  command<TargetOptions>(
+    withData(audit.command('checkpoint').description('Print the newest signed checkpoint, to be kept elsewhere.')),
+    [['runledger audit checkpoint --json > kept.json', 'for "audit verify --checkpoint kept.json"']],
+    (options) => newestCheckpoint(cli, options),
+  );
+}

@@ -1,0 +1,22 @@
+import type { CommandGroup } from './cli.js';
+
+/** Every group of commands, in the order of the help. One line here and one file beside it make a new one. */
+export const groups: readonly CommandGroup[] = [
+  { name: 'serve', summary: 'start the service (also without a command)', load: () => import('./serve.command.js') },
+  { name: 'events', summary: 'print events, copy a log to another store', load: () => import('./events.command.js') },
+  {
+    name: 'audit',
+    summary: 'verify the ledger, export a run, see what happened',
+    load: () => import('./audit.command.js'),
+  },
+  {
+    name: 'replay',
+    summary: 'fold the log with this code and compare it with what is stored',
+    load: () => import('./replay.command.js'),
+  },
+  {
+    name: 'completion',
+    summary: 'print a completion script for a shell',
+    load: () => import('./completion.command.js'),
+  },
+];

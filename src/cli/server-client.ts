@@ -1,0 +1,86 @@
+import { Failed } from './cli.js';
+
+const TIMEOUT_MS = 30_000;
+
+type Query = Readonly<Record<string, string | number | undefined>>;
+
+interface Ask {
+  readonly query?: Query;
+  readonly body?: unknown;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The `/ledger` routes of a running server. */
+export class ServerClient {
+  private readonly base: string;
+
+  constructor(
+    url: string,
+    private readonly token: string | undefined,
+  ) {
+    this.base = url.replace(/\/+$/, '');
+  }
+
+  /** @throws Failed with a line for the user when there is no answer, or one that says no. */
+  async get<Answer>(path: string, query: Query = {}, signal?: AbortSignal): Promise<Answer> {
+    return (await (await this.ask('GET', path, { query, signal })).json()) as Answer;
+  }
+
+  /** @throws Failed as `get`. */
+  async post<Answer>(path: string, body?: unknown, signal?: AbortSignal): Promise<Answer> {
+    const text = await (await this.ask('POST', path, { body, signal })).text();
+    return (text === '' ? undefined : JSON.parse(text)) as Answer;
+  }
+
+  /** An answer that is read piece by piece; nobody limits how long that takes. @throws Failed as `get` */
+  async stream(path: string, query: Query = {}, signal?: AbortSignal): Promise<Response> {
+    return this.ask('GET', path, { query, signal }, Infinity);
+  }
+
+  private async ask(method: string, path: string, ask: Ask, timeoutMs = TIMEOUT_MS): Promise<Response> {
+    const { query = {}, body, signal } = ask;
+    const url = new URL(this.base + path);
+    for (const [name, value] of Object.entries(query))
+      if (value !== undefined) url.searchParams.set(name, String(value));
+    const limits = [...(signal ? [signal] : []), ...(timeoutMs === Infinity ? [] : [AbortSignal.timeout(timeoutMs)])];
+    let response: Response;
+    try {
+      response = await fetch(url, {
+        method,
+        headers: {
+          ...(this.token === undefined ? {} : { authorization: `Bearer ${this.token}` }),
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        redirect: 'error',
+        signal: AbortSignal.any(limits),
+      });
+    } catch (cause) {
+      throw new Failed(`${this.base} does not answer (${reasonOf(cause)}): is the server running there?`, { cause });
+    }
+    if (response.ok) return response;
+    throw new Failed(await this.refusal(response, url));
+  }
+
+  private async refusal(response: Response, { pathname }: URL): Promise<string> {
+    const said = wordsOf(await response.text());
+    if (response.status === 401) return `${this.base} wants a token that it knows: --token or RUNLEDGER_TOKEN`;
+    if (response.status === 403) return `${this.base} does not allow this with your token${said && `: ${said}`}`;
+    return `${this.base} answers ${response.status} to ${pathname}${said && `: ${said}`}`;
+  }
+}
+
+function reasonOf(error: unknown): string {
+  const { cause, message } = error as { cause?: { code?: string }; message?: string };
+  return cause?.code ?? message ?? 'no reason given';
+}
+
+function wordsOf(body: string): string {
+  try {
+    const { error } = JSON.parse(body) as { error?: unknown };
+    return typeof error === 'string' ? error : '';
+  } catch {
+    // Somebody else's page: a proxy, or no Runledger at all.
+    return '';
+  }
+}

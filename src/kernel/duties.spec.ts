@@ -1,0 +1,176 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { FaultyViewStore } from '../../test/support/faulty-view-store.js';
+import { TestLedger } from '../../test/support/test-ledger.js';
+import { OwnDuties, SharedDuties } from './duties.js';
+import type { ViewStore } from './ports/view-store.js';
+
+const LEASE_MS = 8_000;
+const names = ['a', 'b', 'c', 'd', 'e', 'f'];
+
+let ledger: TestLedger;
+let members: Member[];
+
+beforeEach(async () => {
+  ledger = await TestLedger.open();
+  members = [];
+});
+afterEach(async () => {
+  for (const member of members) await ledger.whileTimePasses(member.close());
+  await ledger.close();
+});
+
+/** A process of the role, and what it does at the moment. */
+class Member {
+  readonly doing = new Set<string>();
+  readonly story: string[] = [];
+  failures = 0;
+  readonly duties: SharedDuties;
+  private gone = false;
+
+  constructor(name: string, store: ViewStore = ledger.store.views) {
+    const options = { role: 'projector', names, member: name, leaseMs: LEASE_MS };
+    this.duties = new SharedDuties(store, ledger.clock, ledger.logger, options, {
+      take: async (duty) => {
+        if (this.failures-- > 0) throw new Error('The duty cannot be begun');
+        this.story.push(`take ${duty}`);
+        this.doing.add(duty);
+      },
+      leave: async (duty) => {
+        this.story.push(`leave ${duty}`);
+        this.doing.delete(duty);
+      },
+    });
+  }
+
+  static async start(name: string, store?: ViewStore): Promise<Member> {
+    const member = new Member(name, store);
+    members.push(member);
+    await member.duties.start();
+    return member;
+  }
+
+  /** On which it may act. */
+  get holds(): string[] {
+    return names.filter((duty) => this.duties.holds(duty));
+  }
+
+  async close(): Promise<void> {
+    if (this.gone) return;
+    this.gone = true;
+    await this.duties.close();
+  }
+}
+
+const until = (look: () => boolean): Promise<void> =>
+  ledger.whileTimePasses(
+    (async () => {
+      while (!look()) await ledger.clock.sleep(10);
+    })(),
+  );
+const sizes = (...of: Member[]): number[] => of.map(({ doing }) => doing.size);
+const isShared = (...of: Member[]): boolean =>
+  names.every((duty) => of.filter(({ doing }) => doing.has(duty)).length === 1);
+
+describe('duties of one process', () => {
+  it('are all its own from the start to the end', async () => {
+    const story: string[] = [];
+    const duties = new OwnDuties(['a', 'b'], {
+      take: async (duty) => void story.push(`take ${duty}`),
+      leave: async (duty) => void story.push(`leave ${duty}`),
+    });
+    await duties.start();
+    expect([duties.holds('a'), duties.holds('z')]).toEqual([true, false]);
+    await duties.close();
+    expect(story).toEqual(['take a', 'take b', 'leave a', 'leave b']);
+  });
+});
+
+describe('shared duties', () => {
+  it('are all taken at once by the first process', async () => {
+    const first = await Member.start('first');
+    expect([...first.doing]).toEqual(names);
+    expect(first.holds).toEqual(names);
+  });
+
+  it('are divided when others come, each done by one process', async () => {
+    const first = await Member.start('first');
+    const second = await Member.start('second');
+    expect(second.doing.size).toBe(0);
+    await until(() => second.doing.size === 3);
+    const third = await Member.start('third');
+    await until(() => third.doing.size === 2);
+    expect(sizes(first, second, third)).toEqual([2, 2, 2]);
+    expect(isShared(first, second, third)).toBe(true);
+  });
+
+  it('are kept for as long as the process lives', async () => {
+    const [first, second] = [await Member.start('first'), await Member.start('second')];
+    await until(() => second.doing.size === 3);
+    const before = [[...first.story], [...second.story]];
+    for (let passed = 0; passed < 10 * LEASE_MS; passed += 500) await ledger.pass(500);
+    expect([first.story, second.story]).toEqual(before);
+  });
+
+  it('are free at once when a process stops', async () => {
+    const [first, second] = [await Member.start('first'), await Member.start('second')];
+    await until(() => second.doing.size === 3);
+    await ledger.whileTimePasses(first.close());
+    expect(first.doing.size).toBe(0);
+    const stopped = ledger.clock.steady();
+    await until(() => second.doing.size === 6);
+    expect(ledger.clock.steady() - stopped).toBeLessThan(LEASE_MS);
+  });
+
+  it('of a process that was silent for a lease are taken by others, and it knows before it acts again', async () => {
+    const store = new FaultyViewStore(ledger.store.views);
+    const [first, second] = [await Member.start('first', store), await Member.start('second')];
+    await until(() => second.doing.size === 3);
+    store.fault = () => 'lost';
+    await until(() => second.doing.size === 6);
+    expect(first.holds).toEqual([]);
+    await until(() => first.doing.size === 0);
+    store.fault = () => 'none';
+    await until(() => first.doing.size === 3);
+    expect(isShared(first, second)).toBe(true);
+  });
+
+  it('are never acted upon by two at a time, whoever loses the store for a while', async () => {
+    const stores = [1, 2, 3].map(() => new FaultyViewStore(ledger.store.views));
+    const all: Member[] = [];
+    for (const [index, store] of stores.entries()) all.push(await Member.start(`member ${index}`, store));
+    for (let round = 0; round < 120; round++) {
+      // Each is cut off for ten rounds of thirty, and the turns overlap by none.
+      stores.forEach((store, index) => (store.fault = () => (Math.floor(round / 10) % 3 === index ? 'lost' : 'none')));
+      await ledger.pass(1_000);
+      for (const duty of names) {
+        expect(all.filter(({ holds }) => holds.includes(duty)).length).toBeLessThanOrEqual(1);
+      }
+    }
+  });
+
+  it('survive the loss of their collection', async () => {
+    const [first, second] = [await Member.start('first'), await Member.start('second')];
+    await until(() => second.doing.size === 3);
+    await ledger.store.views.drop('runledger.duties');
+    for (let passed = 0; passed < 2 * LEASE_MS; passed += 500) await ledger.pass(500);
+    expect(isShared(first, second)).toBe(true);
+    expect(sizes(first, second)).toEqual([3, 3]);
+  });
+
+  it('that cannot be begun are tried again', async () => {
+    const first = new Member('first');
+    first.failures = 4;
+    members.push(first);
+    await first.duties.start();
+    await until(() => first.doing.size === 6);
+    expect(first.holds).toEqual(names);
+  });
+
+  it('cannot be taken while the store is away', async () => {
+    const store = new FaultyViewStore(ledger.store.views);
+    store.fault = () => 'lost';
+    const member = new Member('first', store);
+    await expect(member.duties.start()).rejects.toThrow('The write is lost');
+    expect(member.doing.size).toBe(0);
+  });
+});

@@ -1,0 +1,252 @@
+import type { Logger } from 'pino';
+import type { Clock } from './ports/clock.js';
+import type { StoredDocument, ViewStore } from './ports/view-store.js';
+import { Turns } from './signal.js';
+
+const COLLECTION = 'runledger.duties';
+/** How often a lease is renewed while it lasts. */
+const RENEWALS = 4;
+
+/** What is done when a duty is this process's, and when it is no longer. */
+export interface DutyHandlers {
+  take(name: string): Promise<void>;
+  leave(name: string): Promise<void>;
+}
+
+/** Work of which each part is done by one process at a time: the views to fold, the effects to bring about. */
+export interface Duties {
+  /** Whether this process may act on the duty at this moment. */
+  holds(name: string): boolean;
+  start(): Promise<void>;
+  /** Leaves all duties, so that others can take them at once. */
+  close(): Promise<void>;
+}
+
+/** All duties are this process's: nobody else reaches its stores. */
+export class OwnDuties implements Duties {
+  constructor(
+    private readonly names: readonly string[],
+    private readonly handlers: DutyHandlers,
+  ) {}
+
+  holds(name: string): boolean {
+    return this.names.includes(name);
+  }
+
+  async start(): Promise<void> {
+    for (const name of this.names) await this.handlers.take(name);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.names.map((name) => this.handlers.leave(name)));
+  }
+}
+
+export interface SharedDutiesOptions {
+  /** Processes of one role share its duties. */
+  readonly role: string;
+  readonly names: readonly string[];
+  /** This process; unlike every other. */
+  readonly member: string;
+  /** After so much silence a process counts as gone, in ms. */
+  readonly leaseMs: number;
+}
+
+/** A lease or a sign of life as it was last seen, by this process's own clock. */
+interface Seen {
+  readonly holder: string | null;
+  readonly position: number;
+  readonly changedAt: number;
+}
+
+/**
+ * Shares duties among the processes of a role by leases in the view store, each process about as many as the others.
+ *
+ * A lease is a document whose position rises with every change, so that of two who would take it the store lets one.
+ * No clocks are compared: a lease is free when it has not changed for `leaseMs` by the clock of the one who looks, and
+ * its holder stops acting `leaseMs` after it began to write what it last wrote. A process that was frozen finds that out
+ * before it does anything else; and what it had under way when it froze is harmless, by the positions of views and the
+ * ids of jobs, events and deliveries.
+ */
+export class SharedDuties implements Duties {
+  private readonly seen = new Map<string, Seen>();
+  /** Until when a duty is held, in steady time. */
+  private readonly held = new Map<string, number>();
+  private readonly turns = new Map<string, Turns>();
+  private readonly stop = new AbortController();
+  private loop: Promise<void> = Promise.resolve();
+  private beats = 0;
+  private prepared = false;
+
+  constructor(
+    private readonly store: ViewStore,
+    private readonly clock: Clock,
+    private readonly logger: Logger,
+    private readonly options: SharedDutiesOptions,
+    private readonly handlers: DutyHandlers,
+  ) {}
+
+  holds(name: string): boolean {
+    return this.clock.steady() < (this.held.get(name) ?? 0);
+  }
+
+  /** Takes what is free, and goes on looking. @throws Unavailable when the store cannot be reached. */
+  async start(): Promise<void> {
+    await this.share();
+    await this.settled();
+    this.loop = this.shareForEver();
+  }
+
+  async close(): Promise<void> {
+    this.stop.abort();
+    await this.loop;
+    const mine = [...this.held.keys()];
+    for (const name of mine) this.lose(name);
+    await this.settled();
+    try {
+      await this.write([...mine.map((name) => this.lease(name, null)), this.signOfLife(false)]);
+    } catch (error) {
+      this.logger.warn({ err: error }, 'duties could not be given back, others take them when their leases end');
+    }
+  }
+
+  private async shareForEver(): Promise<void> {
+    const { signal } = this.stop;
+    while (!signal.aborted) {
+      await this.clock.sleep(this.options.leaseMs / RENEWALS, signal);
+      if (signal.aborted) return;
+      for (const name of this.held.keys()) if (!this.holds(name)) this.lose(name);
+      try {
+        await this.share();
+      } catch (error) {
+        this.logger.warn({ err: error }, 'duties could not be shared, trying again');
+      }
+    }
+  }
+
+  /** One round: sees who is there, gives up what is too much, renews what is held, and takes what is free. */
+  private async share(): Promise<void> {
+    const { names, leaseMs } = this.options;
+    const asked = this.clock.steady();
+    await this.look();
+    for (const name of this.held.keys()) if (!this.isMine(name)) this.lose(name);
+    const mine = [...this.held.keys()];
+    const fair = Math.ceil(names.length / this.membersAlive());
+    const kept = mine.slice(0, fair);
+    const wanted = names.filter((name) => this.isFree(name)).slice(0, Math.max(0, fair - kept.length));
+    const given = mine.slice(fair);
+    for (const name of given) this.lose(name);
+    await Promise.all(given.map((name) => this.turnsOf(name).take(async () => undefined)));
+    await this.write([
+      this.signOfLife(true),
+      ...given.map((name) => this.lease(name, null)),
+      ...[...kept, ...wanted].map((name) => this.lease(name, this.options.member)),
+    ]);
+    await this.look();
+    for (const name of [...kept, ...wanted]) {
+      // Begun anew where the round took so long that the lease had ended: what was not done meanwhile is done then.
+      if (!this.isMine(name) || !this.holds(name)) this.lose(name);
+      if (this.isMine(name)) this.hold(name, asked + leaseMs);
+    }
+  }
+
+  private async look(): Promise<void> {
+    if (!this.prepared) await this.store.prepare(COLLECTION, { indexes: [] });
+    this.prepared = true;
+    const { documents } = await this.store.find(COLLECTION, { limit: 1_000 });
+    const now = this.clock.steady();
+    for (const { key, position, doc } of documents) {
+      const { holder } = doc as { holder: string | null };
+      const before = this.seen.get(key);
+      if (before?.position !== position || before.holder !== holder)
+        this.seen.set(key, { holder, position, changedAt: now });
+    }
+    // One that is gone altogether was given back by a process that ended, or lost with the whole collection.
+    const present = new Set(documents.map(({ key }) => key));
+    for (const key of this.seen.keys()) if (!present.has(key)) this.seen.delete(key);
+  }
+
+  private isAlive({ changedAt }: Seen): boolean {
+    return this.clock.steady() - changedAt < this.options.leaseMs;
+  }
+
+  private membersAlive(): number {
+    const own = this.memberKey(this.options.member);
+    const others = [...this.seen].filter(
+      ([key, seen]) => key !== own && key.startsWith(this.memberKey('')) && this.isAlive(seen),
+    );
+    return others.length + 1;
+  }
+
+  private isMine(name: string): boolean {
+    return this.seen.get(this.dutyKey(name))?.holder === this.options.member;
+  }
+
+  private isFree(name: string): boolean {
+    if (this.held.has(name)) return false;
+    const seen = this.seen.get(this.dutyKey(name));
+    return !seen || seen.holder === null || seen.holder === this.options.member || !this.isAlive(seen);
+  }
+
+  private hold(name: string, until: number): void {
+    const isNew = !this.held.has(name);
+    this.held.set(name, until);
+    if (!isNew) return;
+    this.logger.info({ role: this.options.role, duty: name }, 'duty taken');
+    void this.turnsOf(name).take(async () => {
+      try {
+        if (this.held.has(name)) await this.handlers.take(name);
+      } catch (error) {
+        this.logger.warn({ err: error, duty: name }, 'a duty could not be begun, trying again');
+        // Not renewed, so that this process or another takes it anew.
+        this.held.delete(name);
+      }
+    });
+  }
+
+  private lose(name: string): void {
+    if (!this.held.delete(name)) return;
+    this.logger.info({ role: this.options.role, duty: name }, 'duty left');
+    void this.turnsOf(name).take(async () => {
+      try {
+        await this.handlers.leave(name);
+      } catch (error) {
+        this.logger.error({ err: error, duty: name }, 'a duty could not be ended');
+      }
+    });
+  }
+
+  /** Resolves when everything that was taken and left is begun and ended. */
+  private async settled(): Promise<void> {
+    await Promise.all([...this.turns.values()].map((turns) => turns.take(async () => undefined)));
+  }
+
+  private turnsOf(name: string): Turns {
+    const turns = this.turns.get(name) ?? new Turns();
+    this.turns.set(name, turns);
+    return turns;
+  }
+
+  private write(documents: readonly StoredDocument[]): Promise<void> {
+    return this.store.write([{ collection: COLLECTION, documents }]);
+  }
+
+  private lease(name: string, holder: string | null): StoredDocument {
+    const key = this.dutyKey(name);
+    return { key, position: (this.seen.get(key)?.position ?? 0) + 1, doc: { holder } };
+  }
+
+  private signOfLife(alive: boolean): StoredDocument {
+    const { member } = this.options;
+    this.beats += 1;
+    return { key: this.memberKey(member), position: this.beats, doc: alive ? { holder: member } : null };
+  }
+
+  private dutyKey(name: string): string {
+    return `${this.options.role} duty ${name}`;
+  }
+
+  private memberKey(member: string): string {
+    return `${this.options.role} member ${member}`;
+  }
+}

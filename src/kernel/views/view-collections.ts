@@ -1,0 +1,79 @@
+import type { Logger } from 'pino';
+import type { EventLog } from '../ports/event-log.js';
+import type { ViewStore } from '../ports/view-store.js';
+import { isReadableFrom } from '../readable-from.js';
+import { parseCollection, SERVING_MARK, type AnyView } from './view.js';
+import { ViewInstance } from './view-instance.js';
+
+/** A collection of a view, as its name tells. */
+export interface ViewCollection {
+  readonly name: string;
+  readonly version: number;
+  readonly build: number;
+}
+
+/** A view's collections, the newest first. Those that a newer version of the code has made are not for this one. */
+export async function collectionsOf(view: AnyView, store: ViewStore): Promise<ViewCollection[]> {
+  const own = (await store.collections()).flatMap((name) => {
+    const parsed = parseCollection(view, name);
+    return parsed && parsed.version <= view.version ? [{ name, ...parsed }] : [];
+  });
+  return own.sort((a, b) => (isOlder(a, b) ? 1 : -1));
+}
+
+function isOlder(a: ViewCollection, b: ViewCollection): boolean {
+  return a.version === b.version ? a.build < b.build : a.version < b.version;
+}
+
+/** The newest collection that answers queries, whoever folds it. */
+export async function servingCollection(view: AnyView, store: ViewStore): Promise<ViewCollection | undefined> {
+  for (const collection of await collectionsOf(view, store)) {
+    if ((await store.load(collection.name, [SERVING_MARK])).length > 0) return collection;
+  }
+  return undefined;
+}
+
+/** Drops what is older than what serves. What is newer is somebody else's: of newer code, or of another process. */
+export async function dropOlder(view: AnyView, serving: string | undefined, store: ViewStore): Promise<void> {
+  const own = await collectionsOf(view, store);
+  const current = own.find(({ name }) => name === serving);
+  if (!current) return;
+  for (const each of own) if (isOlder(each, current)) await store.drop(each.name);
+}
+
+/** A collection that folding can go on with. */
+export interface Candidate extends ViewCollection {
+  readonly instance: ViewInstance;
+  readonly serves: boolean;
+}
+
+/** Collections to go on with, the newest first. Those that were folded from another log are dropped. */
+export async function candidatesOf(
+  view: AnyView,
+  store: ViewStore,
+  log: EventLog,
+  logger: Logger,
+): Promise<Candidate[]> {
+  const own: Candidate[] = [];
+  for (const collection of await collectionsOf(view, store)) {
+    const instance = new ViewInstance(view, collection.name, store);
+    if (await isReadableFrom(log, await instance.checkpoint())) {
+      own.push({ ...collection, instance, serves: await instance.bears(SERVING_MARK) });
+      continue;
+    }
+    logger.error(
+      { view: view.name, collection: collection.name },
+      'view was folded from another log, building it again',
+    );
+    await store.drop(collection.name);
+  }
+  return own;
+}
+
+/**
+ * Whether a serving collection has gone, or was folded from a longer log than this one: what the log takes in from now
+ * on would be passed over in silence.
+ */
+export async function isLost(serving: ViewInstance, log: EventLog): Promise<boolean> {
+  return !(await serving.bears(SERVING_MARK)) || (await serving.checkpoint()) > (await log.head());
+}
