@@ -83,16 +83,23 @@ export class ServerProcess {
     return this.ask({});
   }
 
-  /** Waits until the process has written nothing for a while: what follows from earlier requests has come to rest. */
+  /** Waits until nothing is left to write, nor to send: what follows from earlier requests has come to rest. */
   async quiet(): Promise<void> {
     let last = -1;
     let same = 0;
     await until('the server has nothing left to write', async () => {
-      const writes = await this.writes();
-      same = writes === last ? same + 1 : 0;
+      const [writes, pending] = [await this.writes(), await this.webhooksPending()];
+      same = writes === last && pending === 0 ? same + 1 : 0;
       last = writes;
       return same >= 3;
     });
+  }
+
+  /** A receiver that answers slowly lets nothing be written for a while: that is no rest. */
+  private async webhooksPending(): Promise<number> {
+    const answer = await fetch(`${this.origin}/metrics`).catch(() => undefined);
+    const figures = (await answer?.text())?.matchAll(/^runledger_webhook_pending\{[^}]*\} (\d+)$/gm) ?? [];
+    return [...figures].reduce((sum, [, count]) => sum + Number(count), answer ? 0 : 1);
   }
 
   /** Lets the next process die during its recovery already. */
