@@ -1,6 +1,8 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import fastify, { type FastifyInstance } from 'fastify';
 import { parseTokens, type AccessScope } from '../../kernel/access-tokens.js';
+import { serviceDialect } from '../../kernel/http/dialect.js';
+import { currentContext, inContext } from '../../kernel/request-context.js';
 import { guardLedger } from './guard.js';
 
 const tokens = parseTokens(
@@ -51,6 +53,18 @@ describe('the guard of /ledger', () => {
     expect((await status('GET', 'r'))[1]).toContain('scope="work operate"');
     const answer = await server.inject({ url: '/ledger/x', headers: { authorization: 'Bearer o' } });
     expect([answer.statusCode, answer.json()]).toEqual([200, [true, false]]);
+  });
+
+  it('makes the caller the actor of whatever the request brings about', async () => {
+    const named = fastify();
+    // As `configureHttp` does it: this very object travels with the request, and into the events' metadata.
+    named.addHook('onRequest', async (request) => {
+      request.ledger = { dialect: serviceDialect, startedMs: 0, correlationId: 'c', actor: undefined };
+    });
+    guardLedger(named, { tokens, publicUrl: undefined });
+    named.post('/ledger/x', needs('operate'), async ({ ledger }) => ledger && inContext(ledger, currentContext).actor);
+    const answer = await named.inject({ method: 'POST', url: '/ledger/x', headers: { authorization: 'Bearer o' } });
+    expect([answer.statusCode, answer.body]).toEqual([200, 'operator']);
   });
 
   it('takes no route below /ledger that does not say who may use it', () => {
