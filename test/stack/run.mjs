@@ -37,7 +37,7 @@ try {
   await start();
   say(`Stopping on ${await stopped}.`);
 } catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.stack : error}\n`);
+  process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
   process.exitCode = 1;
 } finally {
   for (const end of ends.toReversed()) await end();

@@ -107,6 +107,20 @@ export class ServerProcess {
     await ended;
   }
 
+  /** Stops the process where it is: it answers nothing, and no time passes for it, until `thaw`. */
+  freeze(): void {
+    this.child?.kill('SIGSTOP');
+  }
+
+  thaw(): void {
+    this.child?.kill('SIGCONT');
+  }
+
+  /** Shifts all clocks on the wall that the process sees by so much; negative ones go back. */
+  async shift(ms: number): Promise<void> {
+    await this.ask({ shift: ms });
+  }
+
   /** Sends SIGTERM, and starts nothing again. @returns the exit code; null when it had to be killed after `limitMs`. */
   async stop(limitMs = 30_000): Promise<number | null> {
     this.stopping = true;

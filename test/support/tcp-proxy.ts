@@ -11,6 +11,7 @@ export class TcpProxy {
   private readonly lines = new Set<Line>();
   private listener: Server;
   private mute = false;
+  private held = false;
 
   private constructor(
     private readonly target: number,
@@ -45,6 +46,18 @@ export class TcpProxy {
     }
   }
 
+  /** Lets nothing through any more, while every connection stays: a pulled cable. */
+  hold(): void {
+    this.held = true;
+    for (const { client, server } of this.lines) for (const socket of [client, server]) socket.pause();
+  }
+
+  /** Lets through what was held, and what follows. */
+  release(): void {
+    this.held = false;
+    for (const { client, server } of this.lines) for (const socket of [client, server]) socket.resume();
+  }
+
   /** The server hears everything, and its answers get lost, until `cut` and `unmute`. */
   muteServer(): void {
     this.mute = true;
@@ -74,5 +87,6 @@ export class TcpProxy {
     server.on('data', (bytes) => {
       if (!this.mute) client.write(bytes);
     });
+    if (this.held) for (const socket of [client, server]) socket.pause();
   }
 }
