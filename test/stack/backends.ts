@@ -6,6 +6,10 @@ import { startNatsServer } from '../support/servers/nats.mjs';
 import { startS3 } from '../support/servers/s3.mjs';
 import type { TestServer } from '../support/servers/server-process.mjs';
 import { TcpProxy } from '../support/tcp-proxy.js';
+import { until } from '../support/until.js';
+
+/** Each of them is an append, a write or an acknowledgement of which its sender does not know whether it was taken. */
+const LOST_ANSWERS = 3;
 
 /** One server that a service stands on, and all that can happen to it. */
 export interface Backend {
@@ -18,9 +22,8 @@ export interface Backend {
   /** It keeps its connections and answers nothing, until `thaw`. */
   freeze(): void;
   thaw(): void;
-  /** It hears and does everything, and its answers get lost, until `unmute`; that breaks every connection. */
-  mute(): void;
-  unmute(): void;
+  /** It does what it is asked, and some of its answers get lost with their connections. Resolves when they are. */
+  loseAnswers(): Promise<void>;
 }
 
 export interface Backends {
@@ -79,10 +82,15 @@ function backendOf(name: string, server: TestServer, proxy: TcpProxy): Backend {
     cut: () => proxy.cut(),
     freeze: () => server.freeze(),
     thaw: () => server.thaw(),
-    mute: () => proxy.muteServer(),
-    unmute() {
-      proxy.cut();
-      proxy.unmute();
+    async loseAnswers() {
+      const before = proxy.lost;
+      proxy.muteServer();
+      try {
+        await until(`${name} answers in vain`, () => proxy.lost - before >= LOST_ANSWERS);
+      } finally {
+        proxy.cut();
+        proxy.unmute();
+      }
     },
   };
 }
@@ -98,11 +106,9 @@ function eventStoreOf(folder: DoubleFolder): Backends['eventStore'] {
     cut: () => server.cut(),
     freeze: () => server.freeze(),
     thaw: () => server.thaw(),
-    mute() {
-      server.faults.loseAnswers = Infinity;
-    },
-    unmute() {
-      server.faults.loseAnswers = 0;
+    async loseAnswers() {
+      server.faults.loseAnswers = LOST_ANSWERS;
+      await until('EventStoreDB answers in vain', () => server.faults.loseAnswers === 0);
     },
   };
 }

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { OpenPorts } from '../../src/adapters/open-ports.js';
-import type { Role } from '../../src/kernel/settings.js';
+import { roles, type Role } from '../../src/kernel/settings.js';
 import { REFUSED_FIRST } from '../faults/scenarios.js';
 import { HypershiftClient } from '../support/hypershift-client.js';
 import { audit, type Account, type AuditOptions } from '../support/hypershift-ledger.js';
@@ -14,10 +14,12 @@ import { openBackends, type Backends } from './backends.js';
 import { Balancer } from './balancer.mjs';
 import { Watch } from './watch.js';
 
-const ROLES = ['api', 'projector', 'dispatcher', 'worker'] as const;
 const PROCESSES_OF_A_ROLE = 2;
+/** After so much silence a process counts as gone. Short, so that tests need not wait; long enough for a busy machine. */
+export const LEASE_MS = 1_500;
 /** A bound on waiting only: many processes start on few cores. */
 const START_LIMIT_MS = 60_000;
+const LAST_LINES = 20;
 /** How long a client waits before it asks elsewhere: longer than any command may take that will be answered. */
 const ANSWER_LIMIT_MS = 60_000;
 
@@ -66,7 +68,8 @@ export class Fleet {
     const env = {
       ...backends.env,
       WEBHOOK_URL: receiver.url,
-      RUNLEDGER_LEASE_MS: '1500',
+      RUNLEDGER_LEASE_MS: String(LEASE_MS),
+      RUNLEDGER_LOG_LEVEL: 'warn',
       RUNLEDGER_SIGNING_KEY: privateKey.export({ type: 'pkcs8', format: 'der' }).toString('base64'),
       RUNLEDGER_PUBLIC_URL: balancer.url,
       DEPLOY_BUILD_BASE_DIR: join(folder, 'builds'),
@@ -79,7 +82,7 @@ export class Fleet {
         env: { ...env, RUNLEDGER_ROLES: role },
         recoveryLimitMs: START_LIMIT_MS,
       });
-    const names = ROLES.flatMap((role) =>
+    const names = roles.flatMap((role) =>
       Array.from({ length: PROCESSES_OF_A_ROLE }, (_, number) => [role, number] as const),
     );
     const started = await Promise.allSettled(names.map(([role, number]) => start(role, number)));
@@ -111,7 +114,7 @@ export class Fleet {
   }
 
   get all(): readonly ServerProcess[] {
-    return ROLES.flatMap((role) => this.processes[role]);
+    return roles.flatMap((role) => this.processes[role]);
   }
 
   /** Stops the process where it is, and takes it out of the rotation. */
@@ -137,14 +140,14 @@ export class Fleet {
     await Promise.all(this.all.map((process) => process.ready()));
     const different = await client.repeatAll();
     const watch = await this.watch();
-    await watch.rest();
+    await this.resting(watch);
     return this.account(watch, options, different);
   }
 
   /** Stops every process in peace. @returns the account of what is left. */
   async end(options: AuditOptions = {}): Promise<FleetAccount> {
     const watch = await this.watch();
-    await watch.rest();
+    await this.resting(watch);
     const codes = await Promise.all(this.all.map((process) => process.stop()));
     const account = await this.account(watch, { ended: true, ...options }, 0);
     const wrong = codes.filter((code) => code !== 0).map((code) => `a process stopped with ${code}`);
@@ -159,6 +162,20 @@ export class Fleet {
     await this.receiver.close();
     await this.backends.close();
     await rm(this.folder, { recursive: true, force: true });
+  }
+
+  private async resting(watch: Watch): Promise<void> {
+    await watch.rest().catch((error: unknown) => {
+      throw new Error(`${String(error)}\n${this.lastWords()}`, { cause: error });
+    });
+  }
+
+  /** What each process logged last, for whoever looks why it does not go on. */
+  private lastWords(): string {
+    const texts = roles.flatMap((role) =>
+      this.processes[role].map(({ lines }, number) => `${role} ${number}:\n${lines.slice(-LAST_LINES).join('\n')}`),
+    );
+    return texts.join('\n\n');
   }
 
   private async account(watch: Watch, options: AuditOptions, different: number): Promise<FleetAccount> {

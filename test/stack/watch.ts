@@ -7,6 +7,7 @@ import type { Fleet } from './fleet.js';
 
 const PAGE = 1_000;
 const REST_LIMIT_MS = 90_000;
+const ANSWER_LIMIT_MS = 45_000;
 const EVENTS = 'RUNLEDGER_EVENTS';
 const OVER = new Set(['run.completed', 'run.failed', 'run.blocked', 'run.rejected']);
 
@@ -65,7 +66,7 @@ export class Watch {
   /** Views that have not been folded up to the head, as an API process sees them. */
   private async lagging(): Promise<string[]> {
     const head = await this.ports.log.head();
-    const answer = await fetch(`${this.fleet.origin}/readyz`);
+    const answer = await fetch(`${this.fleet.origin}/readyz`, { signal: AbortSignal.timeout(ANSWER_LIMIT_MS) });
     const { views = {} } = (await answer.json()) as { views?: Record<string, { position: number; state: string }> };
     if (answer.status !== 200) return [`readiness ${answer.status}`];
     return Object.entries(views)

@@ -11,6 +11,8 @@ export class TcpProxy {
   private readonly lines = new Set<Line>();
   private listener: Server;
   private mute = false;
+  /** Pieces of the server's answers that were lost. */
+  lost = 0;
   private held = false;
 
   private constructor(
@@ -85,7 +87,8 @@ export class TcpProxy {
     for (const socket of [client, server]) socket.setNoDelay(true).on('error', end).on('close', end);
     client.on('data', (bytes) => server.write(bytes));
     server.on('data', (bytes) => {
-      if (!this.mute) client.write(bytes);
+      if (this.mute) this.lost += 1;
+      else client.write(bytes);
     });
     if (this.held) for (const socket of [client, server]) socket.pause();
   }
