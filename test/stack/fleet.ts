@@ -184,7 +184,7 @@ export class Fleet {
     const executions = join(this.folder, 'executions.jsonl');
     const observed = { created, positions, codenames, received: receiver.received, executions };
     const account = await audit(watch.ports, observed, { ended: false, ...options });
-    const published = await watch.published();
+    const published = await watch.published(options.ended ?? false);
     const problems = [
       ...account.problems,
       ...published.problems,

@@ -24,10 +24,9 @@ describe('outages of the servers under a load of runs', () => {
     spoil: (server: Backend) => Promise<void>,
     server: Backend,
   ): Promise<FleetAccount> {
-    const load = new Load(fleet.client, luck, `${name}-${server.name.toLowerCase()}`, {
-      // Only deployments store artifacts.
-      ...(server === fleet.backends.s3 ? { descriptions: ['deploy a page'] } : {}),
-    });
+    // Only deployments store artifacts.
+    const options = server === fleet.backends.s3 ? { descriptions: ['deploy a page'] } : {};
+    const load = new Load(fleet.client, luck, `${name}-${server.name.toLowerCase()}`, options);
     await load.goesOn();
     await spoil(server);
     await load.goesOn();
