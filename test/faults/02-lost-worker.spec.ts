@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { WorkerPool, type WorkerOptions } from '../../src/kernel/work/worker-pool.js';
-import type { StepAgents } from '../../src/systems/hypershift/agents/step-agent.js';
+import { StepFailed, type StepAgents } from '../../src/systems/hypershift/agents/step-agent.js';
 import { Deployments } from '../../src/systems/hypershift/deployments/deployments.js';
 import { PipelineExecutor } from '../../src/systems/hypershift/runs/pipeline.executor.js';
 import { startApp, type TestApp } from '../support/app.js';
@@ -118,6 +118,41 @@ describe('fault 2: a worker is lost while it holds leases', () => {
       expect([await countOf('step.started', runId), await countOf('step.completed', runId)]).toEqual([6, 5]);
     }
     report(2, { 'leases of a frozen worker': RUNS, 'late reports refused': frozen });
+  });
+
+  it('hears nothing of what breaks in a frozen one after its thaw, and gives it nothing more to do', async () => {
+    const [runId = ''] = await launch(1);
+    const gate = Promise.withResolvers<void>();
+    let frozen = 0;
+    const judged: string[] = [];
+    const broken = instantAgents({
+      builder: async () => {
+        frozen += 1;
+        await thaw.promise;
+        throw new StepFailed('Broken late');
+      },
+      sentinel: () => judged.push('frozen'),
+    });
+    await startPool('frozen', broken, new TestClock(), { concurrency: 1 });
+    await eventually(() => frozen === 1);
+    const survivor = instantAgents({
+      sentinel: async () => {
+        judged.push('survivor');
+        await gate.promise;
+        return { veto: false, findings: [] };
+      },
+    });
+    await startPool('survivor', survivor);
+    await clock.advance(LEASE_MS + 1_000);
+    await eventually(() => judged.length === 1);
+    const before = (await events()).length;
+    thaw.resolve();
+    // The step that the survivor has in hand has an attempt of the same number.
+    await Promise.all(pools.splice(0, 1).map((pool) => pool.close(1_000_000)));
+    expect((await events()).length).toBe(before);
+    gate.resolve();
+    expect((await client.still(runId)).status).toBe('completed');
+    expect(judged).toEqual(['survivor']);
   });
 
   it('gives a run up after so many lost workers, and lets it fail', async () => {

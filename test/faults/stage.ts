@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { HypershiftClient } from '../support/hypershift-client.js';
 import { audit, type Account } from '../support/hypershift-ledger.js';
 import { ServerProcess } from '../support/server-process.js';
+import { openStores } from '../support/stores.js';
 import { WebhookReceiver } from '../support/webhook-receiver.js';
 import { REFUSED_FIRST } from './scenarios.js';
 
@@ -42,13 +43,10 @@ export class Stage {
     const different = await client.repeatAll();
     await server.quiet();
     const code = await server.stop();
-    const account = await audit(this.dataDir, {
-      created: client.created,
-      positions: client.positions,
-      codenames: client.codenames,
-      received: receiver.received,
-      executions: server.executions,
-    });
+    const stores = await openStores({ RUNLEDGER_DATA_DIR: this.dataDir });
+    const { created, positions, codenames } = client;
+    const observed = { created, positions, codenames, received: receiver.received, executions: server.executions };
+    const account = await audit(stores.ports, observed).finally(() => stores.close());
     const problems = [
       ...account.problems,
       ...client.complaints,

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { until } from './until.js';
 
 export interface Ask {
@@ -15,6 +16,8 @@ export interface Told {
   readonly text: string;
   // oxlint-disable-next-line typescript/no-explicit-any
   readonly json: any;
+  /** Whether the answer says that it may be older than what was asked for. */
+  readonly stale: boolean;
   /** How often the request was sent until it was answered. */
   readonly sent: number;
 }
@@ -27,6 +30,8 @@ export interface Mortal {
 }
 
 const MAX_SENDS = 50;
+const MS_PER_SECOND = 1_000;
+const RUN = /^\/runs\/([^/]+)/;
 const FINAL = /^(completed|failed)$/;
 
 /**
@@ -41,8 +46,14 @@ export class HypershiftClient {
   readonly keyed = new Map<string, { readonly ask: Ask; readonly text: string }>();
   /** Answers that a correct service does not give. */
   readonly complaints: string[] = [];
+  /** Position of the newest write to each run: who reads it asks for an answer that knows of it. */
+  private readonly newest = new Map<string, number>();
 
-  constructor(private readonly server: Mortal) {}
+  /** @param limitMs How long to wait for an answer before the request is sent again. @default for ever */
+  constructor(
+    private readonly server: Mortal,
+    private readonly limitMs?: number,
+  ) {}
 
   async send(ask: Ask): Promise<Told> {
     for (let sent = 1; ; sent++) {
@@ -53,26 +64,38 @@ export class HypershiftClient {
         return told;
       }
       if (told && told.status !== 503) this.complaints.push(`${ask.method} ${ask.path}: ${told.status} ${told.text}`);
+      if (told) await pause(told.retryAfterMs);
       await this.server.ready();
     }
   }
 
   /** Sends once. Rejects when no answer comes. */
-  async once(ask: Ask, sent = 1): Promise<Told> {
+  async once(ask: Ask, sent = 1): Promise<Told & { readonly retryAfterMs: number }> {
     const { method, path, body, key, headers } = ask;
+    const runId = RUN.exec(path)?.[1] ?? '';
+    const newest = this.newest.get(runId);
     const response = await fetch(`${this.server.origin}/hypershift${path}`, {
       method,
       headers: {
+        ...(newest === undefined ? {} : { 'x-ledger-min-position': String(newest) }),
         ...headers,
         ...(body ? { 'content-type': 'application/json' } : {}),
         ...(key === undefined ? {} : { 'idempotency-key': key }),
       },
       ...(body ? { body: JSON.stringify(body) } : {}),
+      ...(this.limitMs === undefined ? {} : { signal: AbortSignal.timeout(this.limitMs) }),
     });
     const text = await response.text();
+    const json = text === '' ? undefined : (JSON.parse(text) as { run_id?: string });
     const position = Number(response.headers.get('x-ledger-position') ?? 0);
-    if (position > 0) this.positions.push(position);
-    return { status: response.status, text, json: text === '' ? undefined : (JSON.parse(text) as unknown), sent };
+    if (position > 0) {
+      this.positions.push(position);
+      const written = json?.run_id ?? runId;
+      this.newest.set(written, Math.max(position, this.newest.get(written) ?? 0));
+    }
+    const stale = response.headers.get('x-ledger-stale') === 'true';
+    const retryAfterMs = Number(response.headers.get('retry-after') ?? 0) * MS_PER_SECOND;
+    return { status: response.status, text, json, stale, sent, retryAfterMs };
   }
 
   /** Creates a run; with a key exactly one, without one at least one. @returns its id. */
@@ -105,13 +128,15 @@ export class HypershiftClient {
   }
 
   /** Waits until a run has ended, or waits at the gate. @returns its status. */
-  ended(runId: string): Promise<string> {
-    return until(`run ${runId} ends`, async () => {
-      const { json, status } = await this.send({ method: 'GET', path: `/runs/${runId}` });
+  ended(runId: string, limitMs?: number): Promise<string> {
+    const look = async (): Promise<string | false | undefined> => {
+      const { json, status, stale } = await this.send({ method: 'GET', path: `/runs/${runId}` });
+      if (status !== 200 && stale) return undefined;
       if (status !== 200) this.complaints.push(`GET /runs/${runId}: ${status}`);
       const blocked = json.status === 'blocked';
       return (FINAL.test(json.status as string) || blocked) && (json.status as string);
-    });
+    };
+    return until(`run ${runId} ends`, look, limitMs);
   }
 
   /** Sends every request with a key once more, and compares the answer with the first. @returns how many differ. */

@@ -1,8 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { RunEvent, RunRequest } from '../../contracts/hypershift/run.events.js';
-import { SqliteStore } from '../../src/adapters/sqlite/sqlite-store.js';
-import { SystemClock } from '../../src/adapters/system/system-clock.js';
 import { verifyLog } from '../../src/kernel/audit/verify.js';
+import type { Ports } from '../../src/kernel/kernel.js';
 import type { StoredEvent } from '../../src/kernel/ports/event-log.js';
 import { registryOf } from '../../src/kernel/registry.js';
 import { deliveryId } from '../../src/kernel/webhooks/sender.js';
@@ -39,41 +38,52 @@ export interface Account {
   readonly problems: readonly string[];
 }
 
-/** Opens the folder of a service that has ended, and compares all that it holds with what was observed. */
-export async function audit(dataDir: string, observed: Observed): Promise<Account> {
-  const store = await SqliteStore.open({ folder: dataDir, clock: new SystemClock() });
-  try {
-    const events = await allEvents(store.log);
-    const verification = await verifyLog(store.log);
-    const rebuilt = await compareWithRebuild(store, [hypershift]);
-    const runs = runsOf(events);
-    const executions = await readExecutions(observed.executions);
-    const webhooks = deliveriesOf(events, observed.received);
-    const queue = await store.queue.stats();
-    const problems = [
-      ...(verification.finding ? [`verification: ${verification.finding.message}`] : []),
-      ...(verification.checkpoints === 0 ? ['verification: nothing was ever signed'] : []),
-      ...rebuilt.differences.map((difference) => `view: ${difference}`),
-      ...lostWrites(events, runs, observed),
-      ...[...runs].flatMap(([runId, history]) => problemsOfRun(runId, history)),
-      ...usageProblems(events, runs),
-      ...repeatedSteps(runs, executions),
-      ...webhooks.problems,
-      ...queue.map(({ kind }) => `queue: ${kind} still holds jobs`),
-    ];
-    return {
-      events: events.length,
-      runs: runs.size,
-      executions: executions.length,
-      checkpoints: verification.checkpoints,
-      documents: rebuilt.documents,
-      deliveries: webhooks.expected,
-      repeated: observed.received.filter(({ status }) => status < 300).length - webhooks.expected,
-      problems,
-    };
-  } finally {
-    await store.close();
-  }
+/** What the test did to the service, so that it may be as it otherwise must not be. */
+export interface AuditOptions {
+  /** Whether the service has ended, and so must have signed. @default true */
+  readonly ended?: boolean;
+  /**
+   * Whether times of events and executions can be compared, and an execution after its step's completion is a fault. Not
+   * so where clocks differ, nor where a worker may have begun what another has taken from it. @default true
+   */
+  readonly timed?: boolean;
+}
+
+/** Compares all that the stores of a service hold with what was observed from outside. */
+export async function audit(
+  { log, views, queue }: Pick<Ports, 'log' | 'views' | 'queue'>,
+  observed: Observed,
+  { ended = true, timed = true }: AuditOptions = {},
+): Promise<Account> {
+  const events = await allEvents(log);
+  const verification = await verifyLog(log);
+  const rebuilt = await compareWithRebuild({ log, views }, [hypershift]);
+  const runs = runsOf(events);
+  const executions = await readExecutions(observed.executions);
+  const webhooks = deliveriesOf(events, observed.received);
+  const held = await queue.stats();
+  const problems = [
+    ...(verification.finding ? [`verification: ${verification.finding.message}`] : []),
+    ...(ended && verification.checkpoints === 0 ? ['verification: nothing was ever signed'] : []),
+    ...rebuilt.differences.map((difference) => `view: ${difference}`),
+    ...lostWrites(events, runs, observed),
+    ...[...runs].flatMap(([runId, history]) => problemsOfRun(runId, history)),
+    ...usageProblems(events, runs),
+    ...repeatedSteps(runs, executions, timed),
+    ...webhooks.problems,
+    ...recordedTwice(events),
+    ...held.map(({ kind }) => `queue: ${kind} still holds jobs`),
+  ];
+  return {
+    events: events.length,
+    runs: runs.size,
+    executions: executions.length,
+    checkpoints: verification.checkpoints,
+    documents: rebuilt.documents,
+    deliveries: webhooks.expected,
+    repeated: observed.received.filter(({ status }) => status < 300).length - webhooks.expected,
+    problems,
+  };
 }
 
 /** The events of every run, in order. */
@@ -161,7 +171,7 @@ async function readExecutions(path: string): Promise<Execution[]> {
 }
 
 /** Executions of a step whose completion was on record, and executions that no attempt on record stands for. */
-function repeatedSteps(runs: Map<string, StoredEvent[]>, executions: readonly Execution[]): string[] {
+function repeatedSteps(runs: Map<string, StoredEvent[]>, executions: readonly Execution[], timed: boolean): string[] {
   const begun = new Map<string, number>();
   const completedAt = new Map<string, number>();
   for (const [runId, history] of runs) {
@@ -176,12 +186,27 @@ function repeatedSteps(runs: Map<string, StoredEvent[]>, executions: readonly Ex
   for (const { runId, step, at } of executions) {
     const name = `${runId} ${step}`;
     counted.set(name, (counted.get(name) ?? 0) + 1);
-    if (at > (completedAt.get(name) ?? Infinity)) problems.push(`step: ${name} was executed after its completion`);
+    if (timed && at > (completedAt.get(name) ?? Infinity))
+      problems.push(`step: ${name} was executed after its completion`);
   }
   for (const [name, count] of counted) {
     if (count > (begun.get(name) ?? 0)) problems.push(`step: ${name} was executed ${count} times`);
   }
   for (const name of completedAt.keys()) if (!counted.has(name)) problems.push(`step: ${name} was never executed`);
+  return problems;
+}
+
+/** Deliveries whose end the log tells more than once, or of which it says that they were given up. */
+function recordedTwice(events: readonly StoredEvent[]): string[] {
+  const delivered = new Set<string>();
+  const problems: string[] = [];
+  for (const event of events) {
+    if (event.type === 'webhook.abandoned') problems.push(`webhook: ${event.stream} was given up`);
+    if (event.type !== 'webhook.delivered') continue;
+    const { deliveryId: id } = dataOf(event) as unknown as { deliveryId: string };
+    if (delivered.has(id)) problems.push(`webhook: ${id} is recorded as delivered twice`);
+    delivered.add(id);
+  }
   return problems;
 }
 

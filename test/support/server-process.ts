@@ -27,8 +27,8 @@ export interface ServerProcessOptions {
 export class ServerProcess {
   /** From the start of each process to the moment it was ready, in ms. */
   readonly recoveriesMs: number[] = [];
-  /** Lines that the service logged as errors. */
-  readonly errors: string[] = [];
+  /** All that the service has logged, and all else that the process has written. */
+  readonly lines: string[] = [];
   deaths = 0;
   private child: ChildProcess | undefined;
   private ended: Promise<number | null> = Promise.resolve(null);
@@ -51,6 +51,11 @@ export class ServerProcess {
 
   get origin(): string {
     return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** What was logged as an error, and what is no line of the log at all. */
+  get errors(): string[] {
+    return this.lines.filter((line) => !/^\{"level":[1-4]0,/.test(line));
   }
 
   get executions(): string {
@@ -114,6 +119,20 @@ export class ServerProcess {
     await ended;
   }
 
+  /** Stops the process where it is: it answers nothing, and no time passes for it, until `thaw`. */
+  freeze(): void {
+    this.child?.kill('SIGSTOP');
+  }
+
+  thaw(): void {
+    this.child?.kill('SIGCONT');
+  }
+
+  /** Shifts all clocks on the wall that the process sees by so much; negative ones go back. */
+  async shift(ms: number): Promise<void> {
+    await this.ask({ shift: ms });
+  }
+
   /** Sends SIGTERM, and starts nothing again. @returns the exit code; null when it had to be killed after `limitMs`. */
   async stop(limitMs = 30_000): Promise<number | null> {
     this.stopping = true;
@@ -153,7 +172,7 @@ export class ServerProcess {
     this.child = child;
     child.on('error', () => undefined);
     for (const stream of [child.stdout, child.stderr]) {
-      stream?.setEncoding('utf8').on('data', (text: string) => this.errors.push(...text.split('\n').filter(Boolean)));
+      stream?.setEncoding('utf8').on('data', (text: string) => this.lines.push(...text.split('\n').filter(Boolean)));
     }
     const ended = once(child, 'exit').then(([code, signal]) => {
       if (!this.stopping && signal === 'SIGKILL') {

@@ -11,6 +11,9 @@ export class TcpProxy {
   private readonly lines = new Set<Line>();
   private listener: Server;
   private mute = false;
+  /** Pieces of the server's answers that were lost. */
+  lost = 0;
+  private held = false;
 
   private constructor(
     private readonly target: number,
@@ -45,6 +48,18 @@ export class TcpProxy {
     }
   }
 
+  /** Lets nothing through any more, while every connection stays: a pulled cable. */
+  hold(): void {
+    this.held = true;
+    for (const { client, server } of this.lines) for (const socket of [client, server]) socket.pause();
+  }
+
+  /** Lets through what was held, and what follows. */
+  release(): void {
+    this.held = false;
+    for (const { client, server } of this.lines) for (const socket of [client, server]) socket.resume();
+  }
+
   /** The server hears everything, and its answers get lost, until `cut` and `unmute`. */
   muteServer(): void {
     this.mute = true;
@@ -72,7 +87,9 @@ export class TcpProxy {
     for (const socket of [client, server]) socket.setNoDelay(true).on('error', end).on('close', end);
     client.on('data', (bytes) => server.write(bytes));
     server.on('data', (bytes) => {
-      if (!this.mute) client.write(bytes);
+      if (this.mute) this.lost += 1;
+      else client.write(bytes);
     });
+    if (this.held) for (const socket of [client, server]) socket.pause();
   }
 }

@@ -13,14 +13,22 @@ const STOP_LIMIT_MS = 10_000;
 /** Below the range from which systems hand out free ports: nobody else takes it while the server is down. */
 const PORTS = { from: 20_000, to: 30_000 };
 
+/** All servers of this process: they end with it. */
+const running = new Set();
+process.on('exit', () => {
+  for (const server of running) void server.kill();
+});
+
 /**
  * A server in a process of its own, on loopback, on a port that was free, in a temporary folder. It can be stopped,
  * killed, frozen and started again with the same port and content. It ends with us.
  */
 export class ServerProcess {
+  /** Whether servers are spared the signals that a terminal sends to all: whoever sets this ends them on such a signal. */
+  static ownGroup = false;
+
   #command;
   #child;
-  #atExit = () => this.#child?.kill('SIGKILL');
 
   /**
    * @param command Given the port and the folder: `{ program, args, env }`.
@@ -32,7 +40,7 @@ export class ServerProcess {
     server.#command = command;
     server.port = await freePort();
     server.folder = await mkdtemp(join(tmpdir(), `runledger-${name}-`));
-    process.on('exit', server.#atExit);
+    running.add(server);
     try {
       await server.start();
     } catch (error) {
@@ -50,7 +58,12 @@ export class ServerProcess {
   async start() {
     const { program, args, env = {} } = await this.#command(this.port, this.folder);
     const log = openSync(this.logFile, 'a');
-    const options = { cwd: this.folder, env: { ...process.env, ...env }, stdio: ['ignore', log, log] };
+    const options = {
+      cwd: this.folder,
+      env: { ...process.env, ...env },
+      stdio: ['ignore', log, log],
+      detached: ServerProcess.ownGroup,
+    };
     const child = spawn(program, args, options);
     closeSync(log);
     this.#child = child;
@@ -92,7 +105,7 @@ export class ServerProcess {
   /** Ends it and removes its folder. */
   async close() {
     await this.kill();
-    process.off('exit', this.#atExit);
+    running.delete(this);
     await rm(this.folder, { recursive: true, force: true });
   }
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { architect } from './architect.js';
 import { Builder } from './builder.js';
@@ -120,6 +120,17 @@ describe('the built-in builder', () => {
       const first = await builder.run(inputs, context());
       expect(paths(first.files)).not.toContain('out/leftover.html');
       expect(await builder.run(inputs, context())).toEqual(first);
+    }));
+
+  it('builds the same, whoever else builds the same run at the same time', () =>
+    withFolder(async (baseDir) => {
+      const inputs = { userIntent: { description: 'A site' }, blueprint: {} };
+      const attempts = Array.from({ length: 6 }, () => new Builder({ baseDir }).run(inputs, context()));
+      const plans = await Promise.all(attempts);
+      expect(plans).toEqual(plans.map(() => plans[0]));
+      expect(await listFiles(workFolder(baseDir, context().runId))).toEqual(paths(plans[0]?.files ?? []));
+      // Nothing is left of what they have built in beside it.
+      expect(await readdir(baseDir)).toHaveLength(1);
     }));
 
   it('makes no folder outside of its own, whatever the run is called', () =>

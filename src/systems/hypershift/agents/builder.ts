@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createHash, randomUUID } from 'node:crypto';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { runBuild } from './build-process.js';
@@ -26,10 +26,15 @@ export interface BuildPlan {
 }
 
 const OUTPUT_DIR = 'out';
+/** How a folder that is not empty refuses to be replaced. */
+const TAKEN: ReadonlySet<string> = new Set(['ENOTEMPTY', 'EEXIST']);
 
 /**
- * Writes a project for the blueprint into the run's work folder, and builds it there in a process of its own. The folder
- * stays, for Sentinel and for publishing; a later attempt of the same run begins with an empty one.
+ * Writes a project for the blueprint into a folder of its own, and builds it there in a process of its own. What is ready
+ * becomes the run's work folder, and stays, for Sentinel and for publishing.
+ *
+ * Two attempts of one run may build at the same time: a worker that lost its lease, and the one that has it. They build
+ * the same, and neither sees what the other has not finished.
  */
 export class Builder implements StepAgent {
   readonly name = 'builder';
@@ -48,27 +53,32 @@ export class Builder implements StepAgent {
     const { runId, codename, signal } = context;
     const files = projectFiles({ runId, codename, userIntent: inputs.userIntent, blueprint: inputs.blueprint });
     const folder = workFolder(this.baseDir, runId);
+    const draft = `${folder}.${randomUUID()}`;
     return this.slots.use(signal, async () => {
-      await onDisk(() => writeProject(folder, files));
-      await runBuild(folder, 'build.cjs', { timeoutMs: this.timeoutMs, signal });
-      const built = await onDisk(() => readOutput(folder));
-      return {
-        buildSteps: [
-          `Generated ${files.length} source files`,
-          'Ran node build.cjs',
-          `Wrote ${built.length} files to ${OUTPUT_DIR}/`,
-        ],
-        outputDir: OUTPUT_DIR,
-        files: [...files.map(({ path, content }) => entry(path, Buffer.from(content))), ...built].sort((a, b) =>
-          a.path < b.path ? -1 : 1,
-        ),
-      };
+      try {
+        await onDisk(() => writeProject(draft, files));
+        await runBuild(draft, 'build.cjs', { timeoutMs: this.timeoutMs, signal });
+        const built = await onDisk(() => readOutput(draft));
+        const entries = [...files.map(({ path, content }) => entry(path, Buffer.from(content))), ...built];
+        entries.sort((a, b) => (a.path < b.path ? -1 : 1));
+        await onDisk(() => putInPlace(draft, folder, entries));
+        return {
+          buildSteps: [
+            `Generated ${files.length} source files`,
+            'Ran node build.cjs',
+            `Wrote ${built.length} files to ${OUTPUT_DIR}/`,
+          ],
+          outputDir: OUTPUT_DIR,
+          files: entries,
+        };
+      } finally {
+        await onDisk(() => rm(draft, { recursive: true, force: true }));
+      }
     });
   }
 }
 
 async function writeProject(folder: string, files: readonly ProjectFile[]): Promise<void> {
-  await rm(folder, { recursive: true, force: true });
   const folders = new Set(files.map(({ path }) => dirname(join(folder, path))));
   await Promise.all(Array.from(folders, (path) => mkdir(path, { recursive: true })));
   await Promise.all(files.map(({ path, content }) => writeFile(join(folder, path), content)));
@@ -79,6 +89,32 @@ async function readOutput(folder: string): Promise<BuildPlan['files']> {
   return Promise.all(
     paths.map(async (path) => entry(`${OUTPUT_DIR}/${path}`, await readFile(join(folder, OUTPUT_DIR, path)))),
   );
+}
+
+/** Makes the draft the work folder. One that another attempt has put there stays: somebody may be reading it. */
+async function putInPlace(draft: string, folder: string, files: BuildPlan['files']): Promise<void> {
+  for (;;) {
+    try {
+      await rename(draft, folder);
+      return;
+    } catch (error) {
+      if (!TAKEN.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    }
+    if (await holds(folder, files)) return;
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function holds(folder: string, files: BuildPlan['files']): Promise<boolean> {
+  const paths = await listFiles(folder);
+  if (paths.length !== files.length) return false;
+  for (const [index, path] of paths.entries()) {
+    const wanted = files[index];
+    // One that cannot be read is none of these: another attempt is removing it.
+    const content = await readFile(join(folder, path)).catch(() => undefined);
+    if (!content || wanted?.path !== path || entry(path, content).sha256 !== wanted.sha256) return false;
+  }
+  return true;
 }
 
 const entry = (path: string, content: Buffer): BuildPlan['files'][number] => ({

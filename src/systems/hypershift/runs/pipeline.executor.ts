@@ -9,10 +9,9 @@ import { StepFailed, type StepAgents, type StepInputs } from '../agents/step-age
 import type { Deployments } from '../deployments/deployments.js';
 import { periodOf, runStream, usageStream } from '../hypershift.streams.js';
 import { usageDecider } from '../workspaces/usage.decider.js';
-import { runDecider, type RunCommand, type RunState } from './run.decider.js';
+import { DEPLOYS_BEFORE, runDecider, type RunCommand, type RunState } from './run.decider.js';
 
 type Running = Exclude<RunState, { status: 'absent' }> & { status: 'running' };
-const PUBLISH_BEFORE: StepName = 'sre';
 
 export interface PipelineOptions {
   /** Pause between steps, in ms, so that people can follow. */
@@ -66,7 +65,7 @@ export class PipelineExecutor implements Executor {
 
   /** HyperShift pauses after steps 1 to 4, and once more before the fourth. */
   private async begin(runId: string, state: Running, signal: AbortSignal): Promise<RunState> {
-    if (stepOf(state) === PUBLISH_BEFORE) await this.pause(signal);
+    if (stepOf(state) === DEPLOYS_BEFORE) await this.pause(signal);
     return (await this.change(runId, { type: 'beginStep' })).state;
   }
 
@@ -76,7 +75,7 @@ export class PipelineExecutor implements Executor {
     let failing: StepName | 'deploy' = step;
     try {
       let deploymentUrl = state.deploymentUrl;
-      if (step === PUBLISH_BEFORE) {
+      if (step === DEPLOYS_BEFORE) {
         failing = 'deploy';
         deploymentUrl = await this.publish(runId, state, signal);
         failing = step;
@@ -92,14 +91,10 @@ export class PipelineExecutor implements Executor {
     } catch (error) {
       if (signal.aborted) throw error;
       if (error instanceof Unavailable || error instanceof Conflict) throw error;
-      return (
-        await this.change(runId, {
-          type: 'failStep',
-          step: failing,
-          attempt,
-          error: this.reasonOf(error, failing, runId),
-        })
-      ).state;
+      const reason = this.reasonOf(error, failing, runId);
+      const failed = await this.change(runId, { type: 'failStep', step: failing, attempt, error: reason });
+      // Refused, it says nothing about the run, which another attempt has in hand.
+      return failed.events.length === 0 ? 'overtaken' : failed.state;
     }
   }
 

@@ -83,6 +83,16 @@ describe('a running run', () => {
       .changesNothing();
   });
 
+  it('ignores what a given-up attempt of an earlier step tells, though the step in hand has an attempt of that number', () => {
+    const next = given(runDecider, created, started, ...steps(2), begun(3));
+    next.when({ type: 'failStep', step: 'builder', attempt: 1, error: 'late' }).changesNothing();
+    next.when({ type: 'failStep', step: 'deploy', attempt: 1, error: 'late' }).changesNothing();
+    next.when({ type: 'publish', attempt: 1, url: 'http://late/' }).changesNothing();
+    given(runDecider, created, started, ...steps(4), begun(5))
+      .when({ type: 'publish', attempt: 1, url: 'http://late/' })
+      .changesNothing();
+  });
+
   it('fails in the step in hand, with the time since its start', () => {
     given(runDecider, created, started, ...steps(3), begun(4))
       .when({ type: 'failStep', step: 'deploy', attempt: 1, error: 'The build lacks out/index.html' })
@@ -227,7 +237,7 @@ const table: Record<string, Partial<Record<RunCommand['type'], string | string[]
     beginStep: ['step.started'],
     completeStep: ['step.completed'],
     failStep: ['run.failed'],
-    publish: ['deploy.published'],
+    publish: NOTHING,
   },
   waiting: { ...over, approve: ['run.approved'], reject: ['run.rejected'] },
   'approved, before SRE': { ...over, beginStep: ['step.started'] },

@@ -58,6 +58,8 @@ interface Existing {
 export type RunState =
   { readonly status: 'absent' } | ({ readonly status: 'pending' | 'running' | 'waiting' | 'over' } & Existing);
 
+/** The step that begins with publishing what was built. */
+export const DEPLOYS_BEFORE: StepName = 'sre';
 const LAST = stepNames.length;
 const SENTINEL = stepNames.indexOf('sentinel') + 1;
 
@@ -87,12 +89,12 @@ export const runDecider: Decider<RunState, RunCommand, RunEvent> = {
       case 'completeStep':
         return holds(state, command.attempt, command.step) ? completed(state, command, at) : [];
       case 'failStep': {
-        if (!holds(state, command.attempt)) return [];
         const { error, step: failedStep } = command;
+        if (!holds(state, command.attempt, failedStep === 'deploy' ? DEPLOYS_BEFORE : failedStep)) return [];
         return [{ type: 'run.failed', data: { ...scope, error, failedStep, durationMs: duration(state, at) } }];
       }
       case 'publish':
-        if (!holds(state, command.attempt) || state.deploymentUrl !== null) return [];
+        if (!holds(state, command.attempt, DEPLOYS_BEFORE) || state.deploymentUrl !== null) return [];
         return [{ type: 'deploy.published', data: { ...scope, url: command.url } }];
       case 'rollBack':
         return [{ type: 'rollback.executed', data: { ...scope, by: command.by } }];
@@ -188,9 +190,10 @@ function begun(state: Existing, index: number, attempt: number): RunEvent {
 }
 
 /** Whether a report comes from the attempt that has the step in hand: an earlier one was given up. */
-function holds(state: Exclude<RunState, { status: 'absent' }>, attempt: number, step?: StepName): boolean {
+function holds(state: Exclude<RunState, { status: 'absent' }>, attempt: number, step: FailedStep): boolean {
   const inHand = state.status === 'running' && state.attempt === attempt && attempt > 0;
-  return inHand && (step === undefined || stepNames[state.index - 1] === step);
+  // Every step counts its attempts from 1.
+  return inHand && stepNames[state.index - 1] === step;
 }
 
 function assertWaiting(state: Exclude<RunState, { status: 'absent' }>): void {
