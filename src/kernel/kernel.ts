@@ -28,6 +28,7 @@ import { Streams } from './streams.js';
 import type { SystemDefinition } from './system.js';
 import { FollowedViews } from './views/followed-views.js';
 import { Freshness } from './views/freshness.js';
+import { ViewOperator } from './views/operator.js';
 import { Projector } from './views/projector.js';
 import { ServingViews } from './views/serving-views.js';
 import { Views } from './views/views.js';
@@ -58,6 +59,7 @@ export class Kernel {
   readonly projector: Projector;
   readonly workers: WorkerPool;
   readonly serving: ServingViews;
+  readonly operator: ViewOperator;
   readonly idempotency: Idempotency;
   readonly outbound: OutboundClient;
   readonly runtime: Runtime;
@@ -86,6 +88,9 @@ export class Kernel {
     });
     this.projector = new Projector(log, views, catalog, clock, logger);
     for (const view of [openWork, ...systems.flatMap((system) => system.views)]) this.projector.register(view);
+    this.operator = new ViewOperator(this.projector, log, views, catalog, clock, logger, {
+      isShared: settings.servers.mongo !== undefined,
+    });
     this.serving = new ServingViews(this.projector, new FollowedViews(views, clock), log);
     this.views = new Views(this.serving, views, this.freshness);
     const cursors = new Cursors(views);
@@ -101,6 +106,7 @@ export class Kernel {
     this.runtime = new Runtime(
       {
         projector: this.projector,
+        operator: this.operator,
         workers: this.workers,
         notary: new Notary(log, this.streams, signingKey, clock, logger),
         effects: {

@@ -3,7 +3,12 @@ import { CallerController } from './access/caller.controller.js';
 import { EventFeed } from './events/event-feed.js';
 import { EventPages } from './events/event-pages.js';
 import { EventsController } from './events/events.controller.js';
+import { ProjectionsController } from './projections/projections.controller.js';
+import { Projections } from './projections/projections.js';
 
 /** The service's own API over all systems, below `/ledger`. */
-@Module({ controllers: [CallerController, EventsController], providers: [EventPages, EventFeed] })
+@Module({
+  controllers: [CallerController, EventsController, ProjectionsController],
+  providers: [EventPages, EventFeed, Projections],
+})
 export class LedgerModule {}
