@@ -34,6 +34,7 @@ import { ServingViews } from './views/serving-views.js';
 import { Views } from './views/views.js';
 import { WebhookSender } from './webhooks/sender.js';
 import { Dispatcher } from './work/dispatcher.js';
+import { ForeignWork } from './work/foreign-work.js';
 import { openWorkView } from './work/open-work.view.js';
 import { WorkerPool } from './work/worker-pool.js';
 
@@ -58,6 +59,7 @@ export class Kernel {
   readonly views: Views;
   readonly projector: Projector;
   readonly workers: WorkerPool;
+  readonly foreign: ForeignWork;
   readonly serving: ServingViews;
   readonly operator: ViewOperator;
   readonly idempotency: Idempotency;
@@ -101,6 +103,7 @@ export class Kernel {
       concurrency: settings.workerConcurrency,
       leaseMs: settings.leaseMs,
     });
+    this.foreign = new ForeignWork(queue, clock, ids, metrics, logger, signingKey.derive('claims'));
     this.idempotency = new Idempotency(this.streams, ids, signingKey.derive('idempotency'));
     this.outbound = new OutboundClient({ clock, allowed: parseAllowedCidrs(settings.webhookAllowCidrs) });
     this.runtime = new Runtime(

@@ -5,10 +5,13 @@ import { EventPages } from './events/event-pages.js';
 import { EventsController } from './events/events.controller.js';
 import { ProjectionsController } from './projections/projections.controller.js';
 import { Projections } from './projections/projections.js';
+import { DeadLetters } from './work/dead-letters.js';
+import { WorkController } from './work/work.controller.js';
+import { WorkersController } from './work/workers.controller.js';
 
 /** The service's own API over all systems, below `/ledger`. */
 @Module({
-  controllers: [CallerController, EventsController, ProjectionsController],
-  providers: [EventPages, EventFeed, Projections],
+  controllers: [CallerController, EventsController, ProjectionsController, WorkController, WorkersController],
+  providers: [EventPages, EventFeed, Projections, DeadLetters],
 })
 export class LedgerModule {}

@@ -36,7 +36,7 @@ const output = fc.oneof(
 const action = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: fc.constant('ask' as const), tenant, runId, run: request }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('start' as const), runId }) },
-  { weight: 12, arbitrary: fc.record({ do: fc.constant('work' as const), runId, output, thenBegin: fc.boolean() }) },
+  { weight: 12, arbitrary: fc.record({ do: fc.constant('work' as const), runId, output, thenBegin: fc.boolean(), outside: fc.boolean() }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('approve' as const, 'reject' as const), runId, by: text }) },
   {
     weight: 1,

@@ -17,9 +17,11 @@ import type { Job } from '../../kernel/ports/work-queue.js';
 import type { SystemDefinition } from '../../kernel/system.js';
 import type { WorkRules } from '../../kernel/work/executor.js';
 import { hypershiftDialect } from './hypershift.dialect.js';
+import { workerKind } from './runs/worker-step.executor.js';
 import { ReservedRunExecutor } from './runs/reserved-run.executor.js';
 
 const PIPELINE = 'hypershift.pipeline';
+const GOES_ON: ReadonlySet<string> = new Set(['run.started', 'run.approved', 'step.returned']);
 
 /** Which events set a pipeline going, and which end it. Each trigger has a job of its own, named by its event. */
 const work: WorkRules = {
@@ -28,6 +30,8 @@ const work: WorkRules = {
     'usage.run_reserved',
     'run.created',
     'run.started',
+    'step.offered',
+    'step.returned',
     'run.awaiting_approval',
     'run.approved',
     'run.rejected',
@@ -38,7 +42,11 @@ const work: WorkRules = {
 
   opens(recorded) {
     const { event, id, correlationId } = recorded as Recorded<RunEvent>;
-    if (event.type !== 'run.started' && event.type !== 'run.approved') return [];
+    if (event.type === 'step.offered') {
+      const { runId: group, step, index } = event.data;
+      return [{ id, kind: workerKind(step), group, payload: { correlationId, index } }] satisfies Job[];
+    }
+    if (!GOES_ON.has(event.type)) return [];
     return [{ id, kind: PIPELINE, group: event.data.runId, payload: { correlationId } }] satisfies Job[];
   },
 
@@ -54,6 +62,8 @@ const work: WorkRules = {
     const { event } = recorded as Recorded<RunEvent>;
     switch (event.type) {
       case 'run.created':
+      case 'step.offered':
+      case 'step.returned':
       case 'run.awaiting_approval':
       case 'run.rejected':
       case 'run.blocked':
