@@ -99,29 +99,31 @@ async function work({ origin, count, limit = CLAIM }) {
   };
   const latencies = new Durations();
   const held = [];
+  const idle = [];
   let done = 0;
   const deadline = now() + LIMIT_MS;
   const open = () => {
     if (now() > deadline) throw new Error(`${done} of ${count} jobs were done`);
     return done < count;
   };
+  const take = (jobs) => {
+    held.push(...jobs);
+    for (const wake of idle.splice(0)) wake();
+  };
   const claim = async () => {
     while (open()) {
-      if (held.length >= 2 * CLAIM) {
-        await sleep(1);
-        continue;
-      }
       const { jobs } = await post('claim', { kinds: [KIND], worker: 'bench', limit, waitMs: 500 });
       const arrived = now();
       for (const each of jobs) latencies.add(arrived - each.input.at);
-      held.push(...jobs);
+      take(jobs);
     }
+    take([]);
   };
   const complete = async () => {
     while (open()) {
       const next = held.shift();
       if (!next) {
-        await sleep(1);
+        await new Promise((resolve) => idle.push(resolve));
         continue;
       }
       await post('complete', { claim: next.claim, output: { ok: true } });
