@@ -115,7 +115,8 @@ async function rebuild(cli: Cli, options: RebuildOptions, name: string): Promise
       return exitCodes.fine;
     }
     const projection = await untilServing(cli, opened, name, before);
-    if (options.json) cli.screen.line(JSON.stringify({ ...ordered, projection }));
+    if (options.json)
+      cli.screen.line(JSON.stringify({ position: ordered.position, carriedOut: ordered.carriedOut, projection }));
     else cli.screen.line(`${projection.collection} serves, folded up to ${projection.position}`);
     return exitCodes.fine;
   });
