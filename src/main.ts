@@ -8,11 +8,12 @@ const STOP_LIMIT_MS = 10_000;
  * `runledger serve`: starts the service and stops it on SIGTERM or SIGINT.
  *
  * @param overrides For tests that run the service as a process of its own.
+ * @param env What its settings are read from.
  */
-export async function serve(overrides: AppOverrides = {}): Promise<void> {
+export async function serve(overrides: AppOverrides = {}, env: NodeJS.ProcessEnv = process.env): Promise<void> {
   let app: App;
   try {
-    app = await createApp(process.env, overrides);
+    app = await createApp(env, overrides);
     await app.listen();
   } catch (error) {
     if (!(error instanceof InvalidSettings) && !(error instanceof Unavailable)) throw error;

@@ -40,6 +40,18 @@ export const runCreated = defineEvent('run.created', {
 /** The pipeline was set going. */
 export const runStarted = defineEvent('run.started', { version: 1, data: scope.extend({ by: z.string().nullable() }) });
 
+/** A step was left to workers from outside: whichever claims it first begins it. */
+export const stepOffered = defineEvent('step.offered', {
+  version: 1,
+  data: scope.extend({ step: stepName, index: z.number().int().min(1).max(5) }),
+});
+
+/** The output of a step that was offered was accepted, and the pipeline is to go on by itself. */
+export const stepReturned = defineEvent('step.returned', {
+  version: 1,
+  data: scope.extend({ step: stepName, index: z.number().int().min(1).max(5) }),
+});
+
 /** A worker began a step. `index` counts steps from 1, `attempt` the tries at this step from 1. */
 export const stepStarted = defineEvent('step.started', {
   version: 1,
@@ -110,6 +122,8 @@ export const feedbackRecorded = defineEvent('feedback.recorded', {
 export const runEvents = [
   runCreated,
   runStarted,
+  stepOffered,
+  stepReturned,
   stepStarted,
   stepCompleted,
   runAwaitingApproval,

@@ -70,6 +70,8 @@ function lineOf(event: RunEvent, caller: string | null): Pick<AuditEntryDoc, 'ac
       return { actor: null, details: { error: event.data.error, failed_step: event.data.failedStep } };
     case 'rollback.executed':
       return { actor: caller, details: { run_id: data.runId } };
+    case 'step.offered':
+    case 'step.returned':
     case 'step.started':
     case 'deploy.published':
     case 'feedback.recorded':

@@ -61,6 +61,8 @@ export const runSummaryView: View<RunSummaryDoc, RunEvent> = {
         return ended(doc, 'completed', null, at, event.data.durationMs);
       case 'run.failed':
         return ended(doc, 'failed', event.data.failedStep, at, event.data.durationMs);
+      case 'step.offered':
+      case 'step.returned':
       case 'step.started':
       case 'step.completed':
       case 'deploy.published':

@@ -68,6 +68,9 @@ export const runView: View<RunDoc, RunEvent> = {
     switch (event.type) {
       case 'run.started':
         return { ...changed, status: 'running', currentStep: 1, startedAt: at };
+      case 'step.offered':
+      case 'step.returned':
+        return doc;
       case 'step.started':
         return { ...changed, currentStep: event.data.index };
       case 'step.completed': {

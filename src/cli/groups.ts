@@ -3,6 +3,7 @@ import type { CommandGroup } from './cli.js';
 /** Every group of commands, in the order of the help. One line here and one file beside it make a new one. */
 export const groups: readonly CommandGroup[] = [
   { name: 'serve', summary: 'start the service (also without a command)', load: () => import('./serve.command.js') },
+  { name: 'worker', summary: 'do work in a process of its own', load: () => import('./worker.command.js') },
   { name: 'events', summary: 'print events, copy a log to another store', load: () => import('./events.command.js') },
   {
     name: 'audit',
@@ -14,6 +15,12 @@ export const groups: readonly CommandGroup[] = [
     summary: 'fold the log with this code and compare it with what is stored',
     load: () => import('./replay.command.js'),
   },
+  {
+    name: 'projections',
+    summary: 'look at the views, rebuild and operate them',
+    load: () => import('./projections.command.js'),
+  },
+  { name: 'work', summary: 'look at the work queue and its dead letters', load: () => import('./work.command.js') },
   {
     name: 'completion',
     summary: 'print a completion script for a shell',

@@ -32,6 +32,11 @@ export class ServerClient {
     return (text === '' ? undefined : JSON.parse(text)) as Answer;
   }
 
+  /** @throws Failed as `get`. */
+  async delete<Answer>(path: string, signal?: AbortSignal): Promise<Answer> {
+    return (await (await this.ask('DELETE', path, { signal })).json()) as Answer;
+  }
+
   /** An answer that is read piece by piece; nobody limits how long that takes. @throws Failed as `get` */
   async stream(path: string, query: Query = {}, signal?: AbortSignal): Promise<Response> {
     return this.ask('GET', path, { query, signal }, Infinity);

@@ -27,11 +27,13 @@ import { Streams } from './streams.js';
 import type { SystemDefinition } from './system.js';
 import { FollowedViews } from './views/followed-views.js';
 import { Freshness } from './views/freshness.js';
+import { ViewOperator } from './views/operator.js';
 import { Projector } from './views/projector.js';
 import { ServingViews } from './views/serving-views.js';
 import { Views } from './views/views.js';
 import { WebhookSender } from './webhooks/sender.js';
 import { Dispatcher } from './work/dispatcher.js';
+import { ForeignWork } from './work/foreign-work.js';
 import { WorkerPool } from './work/worker-pool.js';
 
 /** The adapters that one process runs on. */
@@ -56,7 +58,9 @@ export class Kernel {
   readonly views: Views;
   readonly projector: Projector;
   readonly workers: WorkerPool;
+  readonly foreign: ForeignWork;
   readonly serving: ServingViews;
+  readonly operator: ViewOperator;
   readonly idempotency: Idempotency;
   readonly outbound: OutboundClient;
   readonly runtime: Runtime;
@@ -82,6 +86,9 @@ export class Kernel {
     });
     this.projector = new Projector(log, views, catalog, clock, logger);
     for (const view of this.registry.views) this.projector.register(view);
+    this.operator = new ViewOperator(this.projector, log, views, catalog, clock, logger, {
+      isShared: settings.servers.mongo !== undefined,
+    });
     this.serving = new ServingViews(this.projector, new FollowedViews(views, clock), log);
     this.views = new Views(this.serving, views, this.freshness);
     const cursors = new Cursors(views);
@@ -92,11 +99,13 @@ export class Kernel {
       concurrency: settings.workerConcurrency,
       leaseMs: settings.leaseMs,
     });
+    this.foreign = new ForeignWork(queue, clock, ids, metrics, logger, signingKey.derive('claims'));
     this.idempotency = new Idempotency(this.streams, ids, signingKey.derive('idempotency'));
     this.outbound = new OutboundClient({ clock, allowed: parseAllowedCidrs(settings.webhookAllowCidrs) });
     this.runtime = new Runtime(
       {
         projector: this.projector,
+        operator: this.operator,
         workers: this.workers,
         notary: new Notary(log, this.streams, signingKey, clock, logger),
         effects: {

@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { Notary } from './audit/notary.js';
 import type { Duties, DutyHandlers } from './duties.js';
 import type { Role } from './settings.js';
+import type { ViewOperator } from './views/operator.js';
 import type { Projector } from './views/projector.js';
 import type { WebhookEndpoint } from './webhooks/endpoint.js';
 import type { WorkerPool } from './work/worker-pool.js';
@@ -20,6 +21,7 @@ export type MakeFollower = (mayAct: () => boolean) => Follower;
 
 export interface RuntimeParts {
   readonly projector: Projector;
+  readonly operator: ViewOperator;
   readonly workers: WorkerPool;
   readonly notary: Notary;
   /** By the name of the duty. */
@@ -79,6 +81,7 @@ export class Runtime {
       await this.parts.notary.close();
     }
     if (this.folding) {
+      await this.parts.operator.close();
       await this.parts.projector.close();
       await this.folding.close();
     }
@@ -86,11 +89,12 @@ export class Runtime {
   }
 
   private async startFolding(): Promise<void> {
-    const { projector, share } = this.parts;
+    const { projector, operator, share } = this.parts;
     // By version: while old and new code run side by side, each folds its own.
     const views = new Map(projector.views.map(({ name, version }) => [`${name}@${version}`, name]));
     const nameOf = (duty: string): string => views.get(duty) ?? duty;
     await projector.start([]);
+    operator.start();
     this.folding = share('projector', [...views.keys()], {
       take: (duty) => projector.take(nameOf(duty)),
       leave: async (duty) => projector.leave(nameOf(duty)),

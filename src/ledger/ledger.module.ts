@@ -5,10 +5,23 @@ import { AsyncApiController } from './docs.js';
 import { EventFeed } from './events/event-feed.js';
 import { EventPages } from './events/event-pages.js';
 import { EventsController } from './events/events.controller.js';
+import { ProjectionsController } from './projections/projections.controller.js';
+import { Projections } from './projections/projections.js';
+import { DeadLetters } from './work/dead-letters.js';
+import { WorkController } from './work/work.controller.js';
+import { WorkersController } from './work/workers.controller.js';
 
 /** The service's own API over all systems, below `/ledger`. */
 @Module({
-  controllers: [AuditController, AsyncApiController, CallerController, EventsController],
-  providers: [EventPages, EventFeed],
+  controllers: [
+    AuditController,
+    AsyncApiController,
+    CallerController,
+    EventsController,
+    ProjectionsController,
+    WorkController,
+    WorkersController,
+  ],
+  providers: [EventPages, EventFeed, Projections, DeadLetters],
 })
 export class LedgerModule {}

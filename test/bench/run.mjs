@@ -20,6 +20,7 @@ const GROUPS = [
   { ids: ['P3', 'P5'], file: 'appends.mjs' },
   { ids: ['P4'], file: 'rebuilds.mjs' },
   { ids: ['P6'], file: 'webhooks.mjs' },
+  { ids: ['P7'], file: 'foreign-work.mjs' },
   { ids: ['P8'], file: 'events-stream.mjs' },
   { ids: ['P10', 'P11'], file: 'large-log.mjs' },
   { ids: ['STACK', 'P12'], file: 'stack.mjs' },

@@ -23,6 +23,8 @@ export function runRequest(changes: Partial<RunRequest> = {}): RunRequest {
 const defaults: { readonly [Type in RunEvent['type']]: Omit<DataOf<Type>, keyof typeof scope> } = {
   'run.created': { ...runRequest(), number: 1 },
   'run.started': { by: null },
+  'step.offered': { step: 'architect', index: 1 },
+  'step.returned': { step: 'architect', index: 1 },
   'step.started': { step: 'architect', index: 1, attempt: 1 },
   'step.completed': { step: 'architect', index: 1, output: { plan: 'small' } },
   'run.awaiting_approval': {},

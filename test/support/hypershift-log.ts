@@ -36,7 +36,16 @@ const output = fc.oneof(
 const action = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: fc.constant('ask' as const), tenant, runId, run: request }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('start' as const), runId }) },
-  { weight: 12, arbitrary: fc.record({ do: fc.constant('work' as const), runId, output, thenBegin: fc.boolean() }) },
+  {
+    weight: 12,
+    arbitrary: fc.record({
+      do: fc.constant('work' as const),
+      runId,
+      output,
+      thenBegin: fc.boolean(),
+      outside: fc.boolean(),
+    }),
+  },
   { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('approve' as const, 'reject' as const), runId, by: text }) },
   {
     weight: 1,
@@ -149,14 +158,20 @@ function carryOut(log: GeneratedLog, next: Action): void {
 }
 
 /** What a worker does next: it begins the step in hand, or reports it; a deployment that came through is counted. */
-function work(log: GeneratedLog, { runId: id, output: result, thenBegin }: Extract<Action, { do: 'work' }>): void {
+function work(log: GeneratedLog, { runId: id, output: result, ...how }: Extract<Action, { do: 'work' }>): void {
+  const { thenBegin, outside } = how;
   const stream = runStream(id);
   const state = log.state(runDecider, stream);
   if (state.status === 'absent') return;
   const step = stepNames[state.index - 1];
-  if (state.attempt === 0 || !step) log.command(runDecider, stream, { type: 'beginStep' });
-  else
-    log.command(runDecider, stream, { type: 'completeStep', step, attempt: state.attempt, output: result, thenBegin });
+  const offers = outside && step ? [step] : [];
+  if (state.offered && step && (outside || state.attempt === 0))
+    log.command(runDecider, stream, { type: 'takeStep', step, index: state.index });
+  else if (state.attempt === 0 || !step) log.command(runDecider, stream, { type: 'beginStep', offers });
+  else {
+    const report = { type: 'completeStep', step, attempt: state.attempt, output: result, thenBegin, offers } as const;
+    log.command(runDecider, stream, report);
+  }
   const after = log.state(runDecider, stream);
   if (after.status !== 'over' || !after.completed) return;
   const { tenant: owner } = after.scope;

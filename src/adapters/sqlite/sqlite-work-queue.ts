@@ -198,20 +198,21 @@ export class SqliteWorkQueue extends WorkQueue {
 
   private async take({ kinds, worker, leaseMs, limit = 1 }: LeaseRequest): Promise<Lease[]> {
     const now = this.now();
-    const wanted = JSON.stringify(kinds);
+    // Of one kind the index gives the oldest at once; with a list from JSON all that wait would be sorted first.
+    const wanted = kinds.map(() => '?').join(', ');
     const token = `${this.session}:${(this.tokens += 1)}`;
     const [, taken] = await this.writer.run([
       {
         sql: `UPDATE jobs SET state = 'waiting', token = NULL, worker = NULL
-              WHERE state = 'leased' AND kind IN (SELECT value FROM json_each(?)) AND due <= ?`,
-        params: [[wanted, now]],
+              WHERE state = 'leased' AND kind IN (${wanted}) AND due <= ?`,
+        params: [[...kinds, now]],
       },
       {
         sql: `UPDATE jobs SET state = 'leased', attempt = attempt + 1, token = ?, worker = ?, due = ?
-              WHERE seq IN (SELECT seq FROM jobs WHERE state = 'waiting' AND kind IN (SELECT value FROM json_each(?))
+              WHERE seq IN (SELECT seq FROM jobs WHERE state = 'waiting' AND kind IN (${wanted})
                             AND due <= ? ORDER BY due, seq LIMIT ?)
               RETURNING seq, id, kind, grp, payload, attempt, token`,
-        params: [[token, worker, now + Math.max(100, leaseMs), wanted, now, limit]],
+        params: [[token, worker, now + Math.max(100, leaseMs), ...kinds, now, limit]],
       },
     ]);
     const rows = [...((taken?.rows ?? []) as unknown as JobRow[])].sort((a, b) => a.seq - b.seq);

@@ -3,7 +3,8 @@ import { START, type Position } from '../ports/event-log.js';
 import type { ViewStore } from '../ports/view-store.js';
 import { CHECKPOINT_MARK, SERVING_MARK, type AnyView } from './view.js';
 import { servingCollection } from './view-collections.js';
-import type { ViewStatus } from './view-status.js';
+import { loadReport } from './view-reports.js';
+import { stateOf, type ViewStatus } from './view-status.js';
 
 export interface Followed {
   readonly collection: string;
@@ -56,18 +57,28 @@ export class FollowedViews {
     }
   }
 
+  /** As the store shows it, and as whoever folds it has told. */
   async status(view: AnyView, head: Position): Promise<ViewStatus> {
     const seen = await this.look(view);
+    const report = await loadReport(this.store, view.name);
+    const errors = report?.errors ?? [];
+    const rebuild = report?.rebuild ?? null;
     return {
       name: view.name,
       version: view.version,
-      state: seen ? 'live' : 'building',
+      state: stateOf({ poisoned: errors.length > 0, serves: seen !== undefined, building: rebuild }),
       collection: seen?.collection ?? null,
       position: seen?.position ?? START,
       head,
-      poison: null,
-      rebuild: null,
+      poison: errors[0] ?? null,
+      errors,
+      rate: report?.rate ?? null,
+      rebuild: rebuild && { ...rebuild, position: await this.checkpoint(rebuild.collection) },
     };
+  }
+
+  private async checkpoint(collection: string): Promise<Position> {
+    return (await this.store.load(collection, [CHECKPOINT_MARK]))[0]?.position ?? START;
   }
 
   private async lookAnew(view: AnyView): Promise<Followed | undefined> {

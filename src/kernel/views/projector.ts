@@ -5,8 +5,9 @@ import type { Clock } from '../ports/clock.js';
 import { START, type EventLog, type Position, type StoredEvent } from '../ports/event-log.js';
 import type { ViewStore } from '../ports/view-store.js';
 import { Signal, Turns } from '../signal.js';
+import { candidatesOf, isLost } from './stored-instances.js';
 import { CHECKPOINT_MARK, collectionName, ORIGIN_MARK, SERVING_MARK, type AnyView } from './view.js';
-import { candidatesOf, collectionsOf, dropOlder, isLost } from './view-collections.js';
+import { collectionsOf, dropOlder } from './view-collections.js';
 import { ViewInstance, type Folded } from './view-instance.js';
 import { statusOf, type Standing, type ViewStatus } from './view-status.js';
 
@@ -19,6 +20,18 @@ interface Entry extends Standing {
   taken: boolean;
   /** Whether it is: taken, and opened. */
   held: boolean;
+}
+
+/** Is told what the projector comes across. Must not throw. */
+export interface ProjectorWatch {
+  /** The view is about to be taken. @returns the collection whose build is to be held where it is. */
+  taking(name: string): Promise<string | null>;
+  /** The view is held from now on. */
+  taken(name: string): void;
+  /** Events that were recorded, before any view has folded them. */
+  recorded(batch: readonly StoredEvent[]): void;
+  /** The view has stopped at an event that it cannot fold. */
+  stopped(name: string): void;
 }
 
 /** Small enough that folding one batch holds up no request. */
@@ -43,6 +56,7 @@ export class Projector {
   private readonly progress = new Signal();
   private readonly moreToBuild = new Signal();
   private loops: Promise<void>[] = [];
+  watch: ProjectorWatch | undefined;
 
   constructor(
     private readonly log: EventLog,
@@ -78,13 +92,14 @@ export class Projector {
     const entry = this.entry(name);
     entry.taken = true;
     try {
-      await this.openEntry(entry);
+      await this.openEntry(entry, await this.watch?.taking(name));
     } catch (error) {
       this.leave(name);
       throw error;
     }
     entry.held = true;
     this.moreToBuild.fire();
+    this.watch?.taken(name);
   }
 
   /** Leaves the view to another process. A batch that is being written may still come: its positions make it harmless. */
@@ -137,9 +152,17 @@ export class Projector {
     }
   }
 
-  /** Builds the view anew from the first event, beside the collection that serves. No effect while one is built. */
-  async rebuild(name: string): Promise<void> {
-    await this.beginBuild(this.entry(name));
+  /**
+   * Builds the view anew from the first event, beside the collection that serves. One that is being built will do.
+   *
+   * @param ordered Position of the order. It is carried out once: no effect where a build was begun after it.
+   */
+  async rebuild(name: string, ordered?: Position): Promise<void> {
+    const entry = this.entry(name);
+    const { building, serving } = entry;
+    if (ordered !== undefined && building) await building.mark(ORIGIN_MARK, ordered);
+    if (ordered !== undefined && serving && !building && (await serving.origin()) >= ordered) return;
+    await this.beginBuild(entry);
   }
 
   /** Holds a rebuild where it is, or lets it go on. The serving collection follows the log all the while. */
@@ -149,10 +172,17 @@ export class Projector {
     this.moreToBuild.fire();
   }
 
-  /** Passes over the event that stopped a view. @returns false when the view is not stopped. */
-  async skip(name: string): Promise<boolean> {
+  /**
+   * Passes over the event that stopped a view.
+   *
+   * @param at Which collection, and at which event; whichever has stopped when left out.
+   * @returns false when it has not stopped there.
+   */
+  async skip(name: string, at?: { readonly collection: string; readonly position: Position }): Promise<boolean> {
     const { serving, building } = this.entry(name);
-    const instance = [serving, building].find((candidate) => candidate?.poison);
+    const instance = [serving, building].find(
+      (each) => each?.poison && (!at || (each.collection === at.collection && each.poison.position === at.position)),
+    );
     if (!instance?.poison) return false;
     this.logger.warn({ view: name, ...instance.poison }, 'poison event skipped');
     await instance.mark(CHECKPOINT_MARK, instance.poison.position);
@@ -161,10 +191,21 @@ export class Projector {
     return true;
   }
 
+  /** Drops a collection that neither serves nor is built, and that was begun before the order. */
+  drop(name: string, collection: string, ordered: Position): Promise<void> {
+    const entry = this.entry(name);
+    return this.buildTurns.take(async () => {
+      if (!entry.held || [entry.serving, entry.building].some((each) => each?.collection === collection)) return;
+      // A later build has the same name where the one of the order was the newest, and is gone.
+      if ((await new ViewInstance(entry.view, collection, this.store).origin()) > ordered) return;
+      await this.store.drop(collection);
+    });
+  }
+
   /** Of the views that are held. */
   async status(): Promise<ViewStatus[]> {
     const head = await this.log.head();
-    return this.held.map((entry) => statusOf(entry, head));
+    return this.held.map((entry) => statusOf(entry, head, this.clock.steady()));
   }
 
   /** Whether every view that is held follows the log live. One that has stopped holds up nobody else: `status` reports it. */
@@ -199,7 +240,7 @@ export class Projector {
     return [...this.entries.values()].filter(({ held }) => held);
   }
 
-  private async openEntry(entry: Entry): Promise<void> {
+  private async openEntry(entry: Entry, paused?: string | null): Promise<void> {
     const { view } = entry;
     const own = await candidatesOf(view, this.store, this.log, this.logger);
     entry.builds = own[0]?.version === view.version ? own[0].build : 0;
@@ -213,6 +254,7 @@ export class Projector {
     const [newest] = own;
     if (newest && newest !== best && newest.version === view.version && (await newest.instance.bears(ORIGIN_MARK))) {
       await newest.instance.open();
+      newest.instance.paused = newest.instance.collection === paused;
       entry.building = newest.instance;
       this.catchingUp.add(newest.instance);
     } else if (best?.version !== view.version) {
@@ -230,7 +272,7 @@ export class Projector {
       if (newest?.version === view.version) entry.builds = Math.max(entry.builds, newest.build);
       entry.builds += 1;
       const instance = new ViewInstance(view, collectionName(view, entry.builds), this.store);
-      await instance.open();
+      await instance.open(await this.log.head());
       if (!entry.taken) return;
       if (lost) this.catchingUp.delete(lost);
       entry.building = instance;
@@ -267,6 +309,7 @@ export class Projector {
 
   private async foldLive(batch: readonly StoredEvent[]): Promise<void> {
     this.livePosition = batch.at(-1)?.position ?? this.livePosition;
+    this.watch?.recorded(batch);
     await this.write(await this.fold([...this.live], batch));
   }
 
@@ -380,10 +423,12 @@ export class Projector {
     for (const one of folded) {
       const { instance, poison } = one;
       instance.settle(one);
+      instance.meter.add(one.events, this.clock.steady());
       if (!poison) continue;
       this.live.delete(instance);
       this.catchingUp.delete(instance);
       this.logger.error({ view: instance.view.name, ...poison }, 'view stopped at a poison event');
+      this.watch?.stopped(instance.view.name);
     }
     this.progress.fire();
   }

@@ -1,9 +1,5 @@
-import type { Logger } from 'pino';
-import type { EventLog } from '../ports/event-log.js';
 import type { ViewStore } from '../ports/view-store.js';
-import { isReadableFrom } from '../readable-from.js';
 import { parseCollection, SERVING_MARK, type AnyView } from './view.js';
-import { ViewInstance } from './view-instance.js';
 
 /** A collection of a view, as its name tells. */
 export interface ViewCollection {
@@ -39,41 +35,4 @@ export async function dropOlder(view: AnyView, serving: string | undefined, stor
   const current = own.find(({ name }) => name === serving);
   if (!current) return;
   for (const each of own) if (isOlder(each, current)) await store.drop(each.name);
-}
-
-/** A collection that folding can go on with. */
-export interface Candidate extends ViewCollection {
-  readonly instance: ViewInstance;
-  readonly serves: boolean;
-}
-
-/** Collections to go on with, the newest first. Those that were folded from another log are dropped. */
-export async function candidatesOf(
-  view: AnyView,
-  store: ViewStore,
-  log: EventLog,
-  logger: Logger,
-): Promise<Candidate[]> {
-  const own: Candidate[] = [];
-  for (const collection of await collectionsOf(view, store)) {
-    const instance = new ViewInstance(view, collection.name, store);
-    if (await isReadableFrom(log, await instance.checkpoint())) {
-      own.push({ ...collection, instance, serves: await instance.bears(SERVING_MARK) });
-      continue;
-    }
-    logger.error(
-      { view: view.name, collection: collection.name },
-      'view was folded from another log, building it again',
-    );
-    await store.drop(collection.name);
-  }
-  return own;
-}
-
-/**
- * Whether a serving collection has gone, or was folded from a longer log than this one: what the log takes in from now
- * on would be passed over in silence.
- */
-export async function isLost(serving: ViewInstance, log: EventLog): Promise<boolean> {
-  return !(await serving.bears(SERVING_MARK)) || (await serving.checkpoint()) > (await log.head());
 }

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { systemOf, type StoredReading } from '../event-catalog.js';
 import { START, type Position, type StoredEvent } from '../ports/event-log.js';
 import type { CollectionWrite, JsonObject, StoredDocument, ViewStore } from '../ports/view-store.js';
+import { Meter } from './meter.js';
 import { CHECKPOINT_MARK, ORIGIN_MARK, SERVING_MARK, type AnyView } from './view.js';
 
 const CACHED_DOCUMENTS = 2_000;
@@ -19,6 +20,8 @@ export interface Folded {
   readonly instance: ViewInstance;
   readonly write: CollectionWrite;
   readonly position: Position;
+  /** How many events of the log it has passed. */
+  readonly events: number;
   /** Set where the batch ended early, at an event that cannot be folded. */
   readonly poison: Poison | undefined;
 }
@@ -42,6 +45,8 @@ export class ViewInstance {
   paused = false;
   /** What is in memory may not be what the store holds: `reset` before the next fold. */
   doubtful = false;
+  /** Events of the log that it passes, whether they mean something to it or not. */
+  readonly meter = new Meter();
   private found: Poison | undefined;
   private readonly types: ReadonlySet<string>;
   private readonly system: string;
@@ -63,10 +68,14 @@ export class ViewInstance {
     return this.found !== undefined;
   }
 
-  /** Makes the collection if need be, and goes on from its checkpoint. */
-  async open(): Promise<void> {
+  /**
+   * Makes the collection if need be, and goes on from its checkpoint.
+   *
+   * @param origin Where the log ended when its build was begun: orders to rebuild up to there are carried out by it.
+   */
+  async open(origin: Position = START): Promise<void> {
     await this.store.prepare(this.collection, this.view);
-    await this.mark(ORIGIN_MARK, START);
+    await this.mark(ORIGIN_MARK, origin);
     await this.reset();
   }
 
@@ -91,6 +100,12 @@ export class ViewInstance {
     return (await this.store.load(this.collection, [mark])).length > 0;
   }
 
+  /** Orders to rebuild up to here are carried out by this collection. */
+  async origin(): Promise<Position> {
+    const [origin] = await this.store.load(this.collection, [ORIGIN_MARK]);
+    return origin?.position ?? START;
+  }
+
   /** How far the store says that it is. */
   async checkpoint(): Promise<Position> {
     const [checkpoint] = await this.store.load(this.collection, [CHECKPOINT_MARK]);
@@ -99,6 +114,7 @@ export class ViewInstance {
 
   /** Folds a batch in memory, up to `end` or to the first event that cannot be folded. Write it, then `settle` it. */
   async fold(readings: readonly StoredReading[], end: Position): Promise<Folded> {
+    const passed = readings.filter(({ position }) => position > this.folded).length;
     const steps = this.steps(readings);
     const known = await this.documents(new Set(steps.flatMap(({ keys }) => keys)));
     const touched = new Map<string, StoredDocument>();
@@ -121,7 +137,7 @@ export class ViewInstance {
     // The last one: where it is stored, so are all before it.
     const checkpoint: StoredDocument = { key: CHECKPOINT_MARK, position: this.folded, doc: null };
     const write = { collection: this.collection, documents: [...touched.values(), checkpoint] };
-    return { instance: this, write, position: this.folded, poison: this.found };
+    return { instance: this, write, position: this.folded, events: passed, poison: this.found };
   }
 
   /** The batch is in the store. */

@@ -13,7 +13,22 @@ export interface ViewStatus {
   readonly position: Position;
   readonly head: Position;
   readonly poison: Poison | null;
-  readonly rebuild: { readonly collection: string; readonly position: Position } | null;
+  /** What each of its collections has stopped at. */
+  readonly errors: readonly StoppedAt[];
+  /** Events of the log that the serving collection passes per second; null where nobody tells. */
+  readonly rate: number | null;
+  readonly rebuild: RebuildStatus | null;
+}
+
+export interface StoppedAt extends Poison {
+  readonly collection: string;
+}
+
+export interface RebuildStatus {
+  readonly collection: string;
+  readonly position: Position;
+  readonly paused: boolean;
+  readonly rate: number | null;
 }
 
 /** A view with the collection that answers, and the one that is being built. */
@@ -23,25 +38,41 @@ export interface Standing {
   readonly building?: ViewInstance;
 }
 
-export function statusOf({ view, serving, building }: Standing, head: Position): ViewStatus {
+/** @param now Steady time in ms. */
+export function statusOf({ view, serving, building }: Standing, head: Position, now: number): ViewStatus {
   const poison = serving?.poison ?? building?.poison ?? null;
-  const state = poison
-    ? 'stopped'
-    : building?.paused
-      ? 'paused'
-      : !serving
-        ? 'building'
-        : building
-          ? 'rebuilding'
-          : 'live';
+  const errors = [serving, building].flatMap((each) =>
+    each?.poison ? [{ collection: each.collection, ...each.poison }] : [],
+  );
   return {
     name: view.name,
     version: view.version,
-    state,
+    state: stateOf({ poisoned: poison !== null, serves: serving !== undefined, building }),
     collection: serving?.collection ?? null,
     position: serving?.position ?? START,
     head,
     poison,
-    rebuild: building ? { collection: building.collection, position: building.position } : null,
+    errors,
+    rate: serving ? serving.meter.perSecond(now) : null,
+    rebuild: building
+      ? {
+          collection: building.collection,
+          position: building.position,
+          paused: building.paused,
+          rate: building.meter.perSecond(now),
+        }
+      : null,
   };
+}
+
+/** The one word for it. */
+export function stateOf(seen: {
+  readonly poisoned: boolean;
+  readonly serves: boolean;
+  readonly building: { readonly paused: boolean } | null | undefined;
+}): ViewStatus['state'] {
+  if (seen.poisoned) return 'stopped';
+  if (seen.building?.paused) return 'paused';
+  if (!seen.serves) return 'building';
+  return seen.building ? 'rebuilding' : 'live';
 }

@@ -26,7 +26,8 @@ export type AnyView = View<any, any>;
 
 /**
  * Marks in each collection, kept as deleted documents so that no query shows them: that it was begun from the first
- * event, how far it has been folded, and that it has answered queries. A collection without its marks was lost.
+ * event, how far it has been folded, and that it has answered queries. A collection without its marks was lost. The
+ * position of the first tells up to where orders to rebuild are carried out by it.
  */
 export const ORIGIN_MARK = '$origin';
 export const CHECKPOINT_MARK = '$checkpoint';

@@ -22,11 +22,13 @@ import { deploymentKeys } from './deployments/deployment-keys.js';
 import { hypershiftDialect } from './hypershift.dialect.js';
 import { apiKeyDecider } from './keys/api-key.decider.js';
 import { runDecider } from './runs/run.decider.js';
+import { workerKind } from './runs/worker-step.executor.js';
 import { ReservedRunExecutor } from './runs/reserved-run.executor.js';
 import { usageDecider } from './workspaces/usage.decider.js';
 import { workspaceDecider } from './workspaces/workspace.decider.js';
 
 const PIPELINE = 'hypershift.pipeline';
+const GOES_ON: ReadonlySet<string> = new Set(['run.started', 'run.approved', 'step.returned']);
 
 /** Which events set a pipeline going, and which end it. Each trigger has a job of its own, named by its event. */
 const work: WorkRules = {
@@ -35,6 +37,8 @@ const work: WorkRules = {
     'usage.run_reserved',
     'run.created',
     'run.started',
+    'step.offered',
+    'step.returned',
     'run.awaiting_approval',
     'run.approved',
     'run.rejected',
@@ -45,7 +49,11 @@ const work: WorkRules = {
 
   opens(recorded) {
     const { event, id, correlationId } = recorded as Recorded<RunEvent>;
-    if (event.type !== 'run.started' && event.type !== 'run.approved') return [];
+    if (event.type === 'step.offered') {
+      const { runId: group, step, index } = event.data;
+      return [{ id, kind: workerKind(step), group, payload: { correlationId, index } }] satisfies Job[];
+    }
+    if (!GOES_ON.has(event.type)) return [];
     return [{ id, kind: PIPELINE, group: event.data.runId, payload: { correlationId } }] satisfies Job[];
   },
 
@@ -61,6 +69,8 @@ const work: WorkRules = {
     const { event } = recorded as Recorded<RunEvent>;
     switch (event.type) {
       case 'run.created':
+      case 'step.offered':
+      case 'step.returned':
       case 'run.awaiting_approval':
       case 'run.rejected':
       case 'run.blocked':

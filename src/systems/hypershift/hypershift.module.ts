@@ -17,6 +17,7 @@ import { ApiKeys } from './keys/api-keys.js';
 import { ChangeRunHandler } from './runs/change-run.js';
 import { CreateRunHandler, ReplayRunHandler } from './runs/create-run.js';
 import { PipelineExecutor } from './runs/pipeline.executor.js';
+import { offerable, WorkerStepExecutor } from './runs/worker-step.executor.js';
 import { ReservedRunExecutor } from './runs/reserved-run.executor.js';
 import { GetRunHandler, GetRunLogsHandler, ListRunsHandler } from './runs/run.queries.js';
 import { RunsController } from './runs/runs.controller.js';
@@ -62,7 +63,7 @@ export interface HypershiftModuleOptions {
 @Module({})
 export class HypershiftModule implements OnApplicationBootstrap {
   static forRoot({ settings, agents, origin }: HypershiftModuleOptions): DynamicModule {
-    const { agentUrls, agentTimeoutMs, buildDir, deployTarget } = settings;
+    const { agentUrls, workerSteps, agentTimeoutMs, buildDir, deployTarget } = settings;
     const chosen = agents ?? createAgents({ urls: agentUrls, timeoutMs: agentTimeoutMs, buildDir });
     const publicUrl = (): string => settings.publicUrl ?? `${origin()}/hypershift`;
     return {
@@ -77,7 +78,7 @@ export class HypershiftModule implements OnApplicationBootstrap {
             new Deployments(kernel.ports.blobs, {
               target: deployTarget,
               buildDir,
-              buildsHere: agentUrls.builder === undefined,
+              buildsHere: agentUrls.builder === undefined && !workerSteps.includes('builder'),
               publicUrl,
             }),
           inject: [Kernel],
@@ -99,8 +100,10 @@ export class HypershiftModule implements OnApplicationBootstrap {
   onModuleInit(): void {
     const { kernel, deployments } = this;
     const { settings, agents } = this.options;
-    const { stepDelayMs } = settings;
-    kernel.workers.register(new PipelineExecutor(kernel, agents, deployments, { stepDelayMs }));
+    const { stepDelayMs, workerSteps: offers } = settings;
+    kernel.workers.register(new PipelineExecutor(kernel, agents, deployments, { stepDelayMs, offers }));
+    // Also those that are not offered now: some may have been when the service last ran.
+    for (const step of offerable) kernel.foreign.register(new WorkerStepExecutor(kernel, step));
     kernel.workers.register(new ReservedRunExecutor(kernel));
     const endpoint = hypershiftEndpoint(settings);
     if (endpoint) kernel.runtime.addEndpoint(endpoint);

@@ -13,6 +13,7 @@ const DEFAULTS: HypershiftSettings = {
   webhookUrl: undefined,
   webhookSecrets: [],
   agentUrls: {},
+  workerSteps: [],
   agentTimeoutMs: 60_000,
   stepDelayMs: 0,
   lastDeployTime: undefined,

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { InvalidSettings } from '../../kernel/errors.js';
 import { withoutEmpty, type Settings } from '../../kernel/settings.js';
 import { stepNames, type StepName } from './agents/step-agent.js';
 
@@ -9,6 +10,8 @@ export interface HypershiftSettings {
   readonly webhookUrl: string | undefined;
   readonly webhookSecrets: readonly string[];
   readonly agentUrls: Partial<Record<StepName, string>>;
+  /** Steps that are left to workers from outside. */
+  readonly workerSteps: readonly StepName[];
   readonly agentTimeoutMs: number;
   readonly stepDelayMs: number;
   /** Told by `GET /status` as it stands. */
@@ -19,8 +22,11 @@ export interface HypershiftSettings {
   readonly publicUrl: string | undefined;
 }
 
+/** In the place of an agent's URL: workers claim the step from the queue. */
+const BY_WORKERS = 'work:';
 const AGENT_TIMEOUT_MS = 60_000;
 
+/** @throws InvalidSettings */
 export function readHypershiftSettings(env: NodeJS.ProcessEnv, settings: Settings): HypershiftSettings {
   const given = withoutEmpty(env);
   const publicUrl = given['HYPERSHIFT_PUBLIC_URL'] ?? (settings.publicUrl && `${settings.publicUrl}/hypershift`);
@@ -29,6 +35,7 @@ export function readHypershiftSettings(env: NodeJS.ProcessEnv, settings: Setting
     webhookUrl: given['WEBHOOK_URL'] ?? given['HYPERSHIFT_WEBHOOK_URL'],
     webhookSecrets: settings.webhookSecrets,
     agentUrls: agentUrls(given),
+    workerSteps: workerSteps(given),
     agentTimeoutMs: positive(given['AGENT_TIMEOUT_MS']) ?? AGENT_TIMEOUT_MS,
     stepDelayMs: positive(given['PIPELINE_STEP_DELAY_MS']) ?? 0,
     lastDeployTime: given['LAST_DEPLOY_TIME'],
@@ -41,10 +48,21 @@ export function readHypershiftSettings(env: NodeJS.ProcessEnv, settings: Setting
 function agentUrls(given: Record<string, string>): Partial<Record<StepName, string>> {
   const urls: Partial<Record<StepName, string>> = {};
   for (const step of stepNames) {
-    const url = given[`${step.toUpperCase()}_AGENT_URL`];
-    if (url !== undefined) urls[step] = url;
+    const url = given[settingOf(step)];
+    if (url !== undefined && url !== BY_WORKERS) urls[step] = url;
   }
   return urls;
+}
+
+function workerSteps(given: Record<string, string>): StepName[] {
+  const steps = stepNames.filter((step) => given[settingOf(step)] === BY_WORKERS);
+  if (steps.includes('sre'))
+    throw new InvalidSettings('Setting SRE_AGENT_URL: the service publishes the build in this step, it needs a URL');
+  return steps;
+}
+
+function settingOf(step: StepName): string {
+  return `${step.toUpperCase()}_AGENT_URL`;
 }
 
 /** HyperShift takes its default where a number is none, or not above zero. */

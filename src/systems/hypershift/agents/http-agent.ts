@@ -12,9 +12,9 @@ export interface HttpAgentOptions {
   readonly dispatcher?: Dispatcher;
 }
 
-const MAX_ANSWER_BYTES = 512 * 1024;
+export const MAX_ANSWER_BYTES = 512 * 1024;
 /** Deeper documents overflow the stack of whoever walks through them later. */
-const MAX_DEPTH = 200;
+export const MAX_DEPTH = 200;
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 const paths: Readonly<Record<StepName, string>> = {
@@ -52,10 +52,7 @@ export class HttpAgent implements StepAgent {
   async run(inputs: StepInputs, context: StepContext): Promise<unknown> {
     const text = await this.post(JSON.stringify(requestBody(this.name, inputs, context.runId)), context.signal);
     const answer = this.parse(text);
-    if (this.name === 'architect' && isJsonObject(answer) && isJsonObject(answer.blueprint_manifest)) {
-      return answer.blueprint_manifest;
-    }
-    return answer;
+    return outputOf(this.name, answer);
   }
 
   private async post(body: string, signal: AbortSignal): Promise<string> {
@@ -136,7 +133,14 @@ export async function probeHealth(url: string, timeoutMs = 3_000): Promise<'ok' 
 
 const addressOf = (url: string, path: string): string => url.replace(/\/$/, '') + path;
 
-function requestBody(step: StepName, inputs: StepInputs, run_id: string): object {
+/** What the run keeps of an answer: an architect's without the `blueprint_manifest` around it. */
+export function outputOf(step: StepName, answer: unknown): unknown {
+  const isWrapped = step === 'architect' && isJsonObject(answer) && isJsonObject(answer.blueprint_manifest);
+  return isWrapped ? answer.blueprint_manifest : answer;
+}
+
+/** What a foreign program is told of a step. */
+export function requestBody(step: StepName, inputs: StepInputs, run_id: string): object {
   const { userIntent: user_intent, blueprint: blueprint_manifest = null, buildPlan: build_plan = null } = inputs;
   switch (step) {
     case 'architect':

@@ -11,11 +11,13 @@ import { periodOf, runStream, usageStream } from '../hypershift.streams.js';
 import { usageDecider } from '../workspaces/usage.decider.js';
 import { DEPLOYS_BEFORE, runDecider, type RunCommand, type RunState } from './run.decider.js';
 
-type Running = Exclude<RunState, { status: 'absent' }> & { status: 'running' };
+export type Running = Exclude<RunState, { status: 'absent' }> & { status: 'running' };
 
 export interface PipelineOptions {
   /** Pause between steps, in ms, so that people can follow. */
   readonly stepDelayMs: number;
+  /** Steps that are left to workers from outside: the pipeline ends there, and another job goes on. @default none */
+  readonly offers?: readonly StepName[];
 }
 
 /**
@@ -35,11 +37,11 @@ export class PipelineExecutor implements Executor {
   async execute({ job, signal }: JobContext): Promise<void> {
     const runId = job.group;
     let state = await this.enter(runId, signal);
-    while (isRunning(state)) {
+    while (isRunning(state) && !state.offered) {
       const next = await this.runStep(runId, state, signal);
       if (next === 'overtaken') return;
       state = next;
-      if (isRunning(state) && state.attempt === 0) {
+      if (isRunning(state) && state.attempt === 0 && !state.offered) {
         await this.pause(signal);
         state = await this.begin(runId, state, signal);
       }
@@ -58,15 +60,16 @@ export class PipelineExecutor implements Executor {
 
   /** The run as it stands, with its next step begun. */
   private async enter(runId: string, signal: AbortSignal): Promise<RunState> {
-    if (this.options.stepDelayMs === 0) return (await this.change(runId, { type: 'beginStep' })).state;
+    const { stepDelayMs, offers = [] } = this.options;
+    if (stepDelayMs === 0) return (await this.change(runId, { type: 'beginStep', offers })).state;
     const state = await this.kernel.streams.read(runDecider, runStream(runId));
-    return isRunning(state) ? this.begin(runId, state, signal) : state;
+    return isRunning(state) && !state.offered ? this.begin(runId, state, signal) : state;
   }
 
   /** HyperShift pauses after steps 1 to 4, and once more before the fourth. */
   private async begin(runId: string, state: Running, signal: AbortSignal): Promise<RunState> {
     if (stepOf(state) === DEPLOYS_BEFORE) await this.pause(signal);
-    return (await this.change(runId, { type: 'beginStep' })).state;
+    return (await this.change(runId, { type: 'beginStep', offers: this.options.offers ?? [] })).state;
   }
 
   private async runStep(runId: string, state: Running, signal: AbortSignal): Promise<RunState | 'overtaken'> {
@@ -85,7 +88,14 @@ export class PipelineExecutor implements Executor {
       const output = (await this.agents[step].run(inputsOf(state, deploymentUrl), context)) ?? null;
       signal.throwIfAborted();
       const thenBegin = this.options.stepDelayMs === 0;
-      const report = { type: 'completeStep', step, attempt, output, thenBegin } as const;
+      const report = {
+        type: 'completeStep',
+        step,
+        attempt,
+        output,
+        thenBegin,
+        offers: this.options.offers ?? [],
+      } as const;
       const done = await this.change(runId, report);
       return done.events.length === 0 ? 'overtaken' : done.state;
     } catch (error) {
@@ -133,17 +143,17 @@ export class PipelineExecutor implements Executor {
   }
 }
 
-function isRunning(state: RunState): state is Running {
+export function isRunning(state: RunState): state is Running {
   return state.status === 'running';
 }
 
-function stepOf({ index }: Running): StepName {
+export function stepOf({ index }: Running): StepName {
   const step = stepNames[index - 1];
   if (!step) throw new RangeError(`A pipeline has no step ${index}`);
   return step;
 }
 
-function inputsOf({ run, outputs }: Running, deploymentUrl: string | null): StepInputs {
+export function inputsOf({ run, outputs }: Running, deploymentUrl: string | null): StepInputs {
   const { architect: blueprint, builder: buildPlan } = outputs;
   return { userIntent: run.userIntent as StepInputs['userIntent'], blueprint, buildPlan, deploymentUrl };
 }

@@ -22,6 +22,8 @@ function steps(count: number): RunEvent[] {
   });
 }
 
+/** The first step, left to workers from outside. */
+const offer = runEvent('step.offered');
 const begun = (count: number): RunEvent =>
   runEvent('step.started', { step: stepNames[count - 1] ?? 'finops', index: count });
 const report = (step: (typeof stepNames)[number], output: unknown = {}, attempt = 1): RunCommand => ({
@@ -53,6 +55,35 @@ describe('a run', () => {
     given(runDecider, runEvent('run.created', { createdBy: 'ann' }))
       .when({ type: 'start' })
       .gives(runEvent('run.started', { by: 'ann' }));
+  });
+});
+
+describe('a step that is left to workers from outside', () => {
+  const offers = ['builder'] as const;
+
+  it('is offered where it would have been begun', () => {
+    given(runDecider, created, started, ...steps(1))
+      .when({ type: 'beginStep', offers })
+      .gives(runEvent('step.offered', { step: 'builder', index: 2 }));
+    given(runDecider, created, started, begun(1))
+      .when({ ...report('architect'), thenBegin: true, offers } as RunCommand)
+      .givesTypes('step.completed', 'step.offered');
+  });
+
+  it('is another attempt each time that it is taken, and the latest alone is heard', () => {
+    const again = runEvent('step.started', { step: 'architect', index: 1, attempt: 2 });
+    given(runDecider, created, started, offer, begun(1))
+      .when({ type: 'takeStep', step: 'architect', index: 1 })
+      .gives(again);
+    const taken = given(runDecider, created, started, offer, begun(1), again);
+    taken.when(report('architect', {}, 1)).changesNothing();
+    taken.when(report('architect', {}, 2)).givesTypes('step.completed', 'step.returned');
+  });
+
+  it('cannot be taken once the run has gone on', () => {
+    given(runDecider, created, started, offer, ...steps(1), runEvent('step.offered', { step: 'builder', index: 2 }))
+      .when({ type: 'takeStep', step: 'architect', index: 1 })
+      .changesNothing();
   });
 });
 
@@ -212,11 +243,13 @@ const states: Record<string, RunEvent[]> = {
   'approved, before SRE': approved,
   'approved, in SRE': [...approved, begun(4)],
   rejected: [...waiting, runEvent('run.rejected')],
+  offered: [created, started, offer],
+  'offered, and taken': [created, started, offer, begun(1)],
   vetoed: [gated, started, ...steps(3), runEvent('run.blocked')],
   failed: [created, started, begun(1), runEvent('run.failed')],
   completed: [created, started, ...COMPLETED],
 };
-const running = { start: NOT_PENDING, approve: NOT_WAITING, reject: NOT_WAITING };
+const running = { start: NOT_PENDING, approve: NOT_WAITING, reject: NOT_WAITING, takeStep: NOTHING };
 const over = { ...running, beginStep: NOTHING, completeStep: NOTHING, failStep: NOTHING, publish: NOTHING };
 const table: Record<string, Partial<Record<RunCommand['type'], string | string[]>>> = {
   absent: {
@@ -225,6 +258,7 @@ const table: Record<string, Partial<Record<RunCommand['type'], string | string[]
     approve: NOT_FOUND,
     reject: NOT_FOUND,
     beginStep: NOT_FOUND,
+    takeStep: NOT_FOUND,
     completeStep: NOT_FOUND,
     failStep: NOT_FOUND,
     publish: NOT_FOUND,
@@ -248,6 +282,15 @@ const table: Record<string, Partial<Record<RunCommand['type'], string | string[]
     failStep: ['run.failed'],
     publish: ['deploy.published'],
   },
+  offered: { ...over, takeStep: ['step.started'] },
+  'offered, and taken': {
+    ...running,
+    beginStep: NOTHING,
+    takeStep: ['step.started'],
+    completeStep: ['step.completed', 'step.returned'],
+    failStep: ['run.failed'],
+    publish: ['deploy.published'],
+  },
   rejected: over,
   vetoed: over,
   failed: over,
@@ -264,6 +307,7 @@ function commandsIn(state: RunState): RunCommand[] {
     { type: 'approve', by: 'ann' },
     { type: 'reject', by: 'ann' },
     { type: 'beginStep' },
+    { type: 'takeStep', step, index },
     report(step),
     { type: 'failStep', step, attempt: 1, error: 'x' },
     { type: 'publish', attempt: 1, url: 'http://host/' },
@@ -296,6 +340,8 @@ describe('any history', () => {
     fc.constantFrom<RunCommand>(
       { type: 'start' },
       { type: 'beginStep' },
+      { type: 'beginStep', offers: ['architect', 'sentinel', 'finops'] },
+      { type: 'takeStep', step: 'architect', index: 1 },
       { type: 'approve', by: 'ann' },
       { type: 'reject', by: 'bob' },
       { type: 'rollBack', by: null },

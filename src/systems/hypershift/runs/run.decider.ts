@@ -20,7 +20,13 @@ export interface CreateCommand {
 export type RunChange = (
   | { readonly type: 'start' }
   | { readonly type: 'approve' | 'reject'; readonly by: string }
-  | { readonly type: 'beginStep' }
+  | {
+      readonly type: 'beginStep';
+      /** Steps that are left to workers from outside. @default none */
+      readonly offers?: readonly StepName[];
+    }
+  /** A worker from outside takes the step that was offered to it, if it still is. */
+  | { readonly type: 'takeStep'; readonly step: StepName; readonly index: number }
   | {
       readonly type: 'completeStep';
       readonly step: StepName;
@@ -28,6 +34,7 @@ export type RunChange = (
       readonly output: unknown;
       /** The same worker goes on with the next step at once. */
       readonly thenBegin: boolean;
+      readonly offers?: readonly StepName[];
     }
   | { readonly type: 'failStep'; readonly step: FailedStep; readonly attempt: number; readonly error: string }
   | { readonly type: 'publish'; readonly attempt: number; readonly url: string }
@@ -49,6 +56,8 @@ interface Existing {
   readonly startedAt: string | null;
   readonly index: number;
   readonly attempt: number;
+  /** Whether the step in hand is left to workers from outside. */
+  readonly offered: boolean;
   readonly outputs: Outputs;
   readonly deploymentUrl: string | null;
   /** Whether it went through to the end. */
@@ -85,7 +94,11 @@ export const runDecider: Decider<RunState, RunCommand, RunEvent> = {
         assertWaiting(state);
         return [{ type: 'run.rejected', data: { ...scope, by: command.by, durationMs: duration(state, at) } }];
       case 'beginStep':
-        return state.status === 'running' ? [begun(state, state.index, state.attempt + 1)] : [];
+        if (state.status !== 'running' || state.offered) return [];
+        return [next(state, state.index, state.attempt + 1, command.offers)];
+      case 'takeStep':
+        if (state.status !== 'running' || !state.offered || state.index !== command.index) return [];
+        return [begun(state, state.index, state.attempt + 1)];
       case 'completeStep':
         return holds(state, command.attempt, command.step) ? completed(state, command, at) : [];
       case 'failStep': {
@@ -115,6 +128,8 @@ export const runDecider: Decider<RunState, RunCommand, RunEvent> = {
     switch (event.type) {
       case 'run.started':
         return { ...state, status: 'running', startedAt: at, index: 1, attempt: 0 };
+      case 'step.offered':
+        return { ...state, index: event.data.index, offered: true };
       case 'step.started':
         return { ...state, index: event.data.index, attempt: event.data.attempt };
       case 'step.completed':
@@ -122,6 +137,7 @@ export const runDecider: Decider<RunState, RunCommand, RunEvent> = {
           ...state,
           index: Math.min(event.data.index + 1, LAST),
           attempt: 0,
+          offered: false,
           outputs: { ...state.outputs, [event.data.step]: event.data.output },
         };
       case 'run.awaiting_approval':
@@ -136,6 +152,7 @@ export const runDecider: Decider<RunState, RunCommand, RunEvent> = {
       case 'run.blocked':
       case 'run.failed':
         return { ...state, status: 'over' };
+      case 'step.returned':
       case 'deploy.succeeded':
       case 'rollback.executed':
       case 'feedback.recorded':
@@ -153,6 +170,7 @@ function begin({ data }: Extract<RunEvent, { type: 'run.created' }>): RunState {
     startedAt: null,
     index: 0,
     attempt: 0,
+    offered: false,
     outputs: {},
     deploymentUrl: null,
     completed: false,
@@ -177,13 +195,22 @@ function completed(state: Existing, report: Extract<RunChange, { type: 'complete
   }
   // HyperShift API, "Approve run": the veto comes first, then the gate.
   if (index === SENTINEL && state.run.requireApproval) return [done, { type: 'run.awaiting_approval', data: scope }];
-  if (index < LAST) return thenBegin ? [done, begun(state, index + 1, 1)] : [done];
-  const end: RunEvent[] = [done, { type: 'run.completed', data: { ...scope, deploymentUrl, durationMs } }];
+  // Whoever did the step does not go on with the run: somebody must.
+  const over: RunEvent[] = state.offered ? [done, { type: 'step.returned', data: { ...scope, step, index } }] : [done];
+  if (index < LAST) return thenBegin ? [...over, next(state, index + 1, 1, report.offers)] : over;
+  const end: RunEvent[] = [...over, { type: 'run.completed', data: { ...scope, deploymentUrl, durationMs } }];
   if (deploymentUrl !== null) end.push({ type: 'deploy.succeeded', data: { ...scope, deploymentUrl } });
   return end;
 }
 
-function begun(state: Existing, index: number, attempt: number): RunEvent {
+/** The step is begun by whoever asks, or offered to others. */
+function next(state: Existing, index: number, attempt: number, offers: readonly StepName[] = []): RunEvent {
+  const begins = begun(state, index, attempt);
+  const { step } = begins.data;
+  return offers.includes(step) ? { type: 'step.offered', data: { ...state.scope, step, index } } : begins;
+}
+
+function begun(state: Existing, index: number, attempt: number): Extract<RunEvent, { type: 'step.started' }> {
   const step = stepNames[index - 1];
   if (!step) throw new RangeError(`A pipeline has no step ${index}`);
   return { type: 'step.started', data: { ...state.scope, step, index, attempt } };
