@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { defineEvent, type EventOf } from '../define-event.js';
+import { webhookDeliveryEvents, webhookEndpointEvents } from './webhook.events.js';
 
 const scope = z.object({ system: z.literal('runledger'), tenant: z.literal('runledger') });
 
@@ -43,4 +44,9 @@ export const requestAnswered = defineEvent('request.answered', {
 export const requestEvents = [requestAccepted, requestAnswered] as const;
 export type RequestEvent = EventOf<(typeof requestEvents)[number]>;
 
-export const ledgerEvents = [...checkpointEvents, ...requestEvents] as const;
+export const ledgerEvents = [
+  ...checkpointEvents,
+  ...requestEvents,
+  ...webhookEndpointEvents,
+  ...webhookDeliveryEvents,
+] as const;
