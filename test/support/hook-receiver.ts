@@ -30,9 +30,10 @@ export class HookReceiver {
     readonly port: number,
   ) {}
 
-  static async start(host = '127.0.0.1'): Promise<HookReceiver> {
+  /** @param port A free one when it is left out. */
+  static async start(host = '127.0.0.1', port = 0): Promise<HookReceiver> {
     const server = createServer();
-    await new Promise<void>((resolve) => server.listen(0, host, resolve));
+    await new Promise<void>((resolve) => server.listen(port, host, resolve));
     const receiver = new HookReceiver(server, (server.address() as AddressInfo).port);
     server.on('connection', () => (receiver.connections += 1));
     server.on('request', (request, response: ServerResponse) => {
