@@ -282,8 +282,23 @@ function writeCursor(values: readonly SqlValue[]): string {
   return Buffer.from(JSON.stringify(values)).toString('base64url'); // makes null of the missing
 }
 
+/** @throws RangeError for what is no cursor, or one of a query in another order. */
 function readCursor(cursor: string, length: number): SqlValue[] {
-  const values: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString());
-  if (!Array.isArray(values) || values.length !== length) throw new RangeError('The cursor belongs to another query');
-  return (values as SqlValue[]).map((value) => value ?? NOTHING);
+  const values = parsed(Buffer.from(cursor, 'base64url').toString());
+  const fits = Array.isArray(values) && values.length === length && values.every(isSqlValue);
+  if (!fits) throw new RangeError('The cursor belongs to another query');
+  return values.map((value) => value ?? NOTHING);
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // Whatever it is, it is no cursor.
+    return undefined;
+  }
+}
+
+function isSqlValue(value: unknown): value is SqlValue | null {
+  return value === null || typeof value === 'string' || typeof value === 'number';
 }
