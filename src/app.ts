@@ -48,7 +48,8 @@ export interface App {
   close(): Promise<void>;
 }
 
-const systems = [hypershift];
+/** Every system that is served. */
+export const systems = [hypershift];
 /** As long as Node lets a URL be: a longer id is an unknown id, and no error of its own. */
 const MAX_PARAM_LENGTH = 16_384;
 

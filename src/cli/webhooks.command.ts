@@ -16,7 +16,11 @@ interface Endpoint {
   readonly status: string;
   readonly disabled: { readonly reason: string } | null;
   readonly secret?: string;
-  readonly health: { readonly delivered: number; readonly abandoned: number; readonly failingSince: string | null } | null;
+  readonly health: {
+    readonly delivered: number;
+    readonly abandoned: number;
+    readonly failingSince: string | null;
+  } | null;
 }
 
 interface Delivery {
@@ -71,7 +75,9 @@ export function register(program: Command, cli: Cli): void {
 
 function registerEndpoints(webhooks: Command, cli: Cli): void {
   command<ListOptions>(
-    withTarget(webhooks.command('list').description('List the endpoints.').option('--tenant <tenant>', 'of one tenant')),
+    withTarget(
+      webhooks.command('list').description('List the endpoints.').option('--tenant <tenant>', 'of one tenant'),
+    ),
     [['runledger webhooks list --url http://127.0.0.1:3000', 'all that your token may see']],
     async (options) => {
       const answer = await server(cli, options).get<{ webhooks: Endpoint[] }>(PATH, { tenant: options.tenant });
@@ -207,7 +213,7 @@ async function resend(cli: Cli, options: ResendOptions, id: string, delivery: st
     return;
   }
   let requested = 0;
-  for (let body: object = failed === true ? { failed } : range; ; ) {
+  for (let body: object = failed === true ? { failed } : range; ;) {
     const part = await client.post<{ requested: number; complete: boolean; next: number | null }>(
       `${pathOf(id)}/resend`,
       body,
