@@ -13,6 +13,7 @@ import { configureHttp } from './kernel/http/http-server.js';
 import { decodable } from './kernel/http/url.js';
 import { Kernel } from './kernel/kernel.js';
 import { createLogger, NestLogger } from './kernel/logger.js';
+import type { ResolveHost } from './kernel/outbound/outbound-client.js';
 import { PresignedUrls } from './kernel/presigned-url.js';
 import type { Clock } from './kernel/ports/clock.js';
 import type { Ids } from './kernel/ports/ids.js';
@@ -32,6 +33,8 @@ export interface AppOverrides {
   readonly logger?: Logger;
   readonly hypershiftAgents?: StepAgents;
   readonly writerHooks?: WriterHooks;
+  /** Gives the addresses of hosts that are posted to. */
+  readonly resolveHost?: ResolveHost;
 }
 
 export interface App {
@@ -70,7 +73,7 @@ export async function createApp(env: NodeJS.ProcessEnv, overrides: AppOverrides 
   const publicUrl = settings.publicUrl ?? `http://${settings.host}:${settings.port}`;
   const urlKey = signingKey.derive('presigned urls');
   const opened = await openPorts(settings, { clock, ids, logger, publicUrl, urlKey, hooks: overrides.writerHooks });
-  const kernel = new Kernel(settings, opened.ports, systems, signingKey, logger);
+  const kernel = new Kernel(settings, opened.ports, systems, signingKey, logger, overrides.resolveHost);
 
   const adapter = new FastifyAdapter({
     logger: false,

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { defineEvent, type EventOf } from '../define-event.js';
 import { projectionEvents } from './projection.events.js';
 import { workEvents } from './work.events.js';
+import { webhookDeliveryEvents, webhookEndpointEvents } from './webhook.events.js';
 
 const scope = z.object({ system: z.literal('runledger'), tenant: z.literal('runledger') });
 
@@ -45,4 +46,11 @@ export const requestAnswered = defineEvent('request.answered', {
 export const requestEvents = [requestAccepted, requestAnswered] as const;
 export type RequestEvent = EventOf<(typeof requestEvents)[number]>;
 
-export const ledgerEvents = [...checkpointEvents, ...requestEvents, ...projectionEvents, ...workEvents] as const;
+export const ledgerEvents = [
+  ...checkpointEvents,
+  ...requestEvents,
+  ...projectionEvents,
+  ...workEvents,
+  ...webhookEndpointEvents,
+  ...webhookDeliveryEvents,
+] as const;

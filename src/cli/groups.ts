@@ -22,6 +22,16 @@ export const groups: readonly CommandGroup[] = [
   },
   { name: 'work', summary: 'look at the work queue and its dead letters', load: () => import('./work.command.js') },
   {
+    name: 'webhooks',
+    summary: 'set up, test and repeat what is told to others',
+    load: () => import('./webhooks.command.js'),
+  },
+  {
+    name: 'doctor',
+    summary: 'check settings, servers, disk, clock and views',
+    load: () => import('./doctor.command.js'),
+  },
+  {
     name: 'completion',
     summary: 'print a completion script for a shell',
     load: () => import('./completion.command.js'),

@@ -42,15 +42,30 @@ export class ServerClient {
     return this.ask('GET', path, { query, signal }, Infinity);
   }
 
+  /** An answer of any status. @throws Failed when there is none. */
+  async look(path: string, signal?: AbortSignal): Promise<Response> {
+    return (await this.send('GET', path, { signal }, TIMEOUT_MS)).response;
+  }
+
   private async ask(method: string, path: string, ask: Ask, timeoutMs = TIMEOUT_MS): Promise<Response> {
+    const { response, url } = await this.send(method, path, ask, timeoutMs);
+    if (response.ok) return response;
+    throw new Failed(await this.refusal(response, url));
+  }
+
+  private async send(
+    method: string,
+    path: string,
+    ask: Ask,
+    timeoutMs: number,
+  ): Promise<{ response: Response; url: URL }> {
     const { query = {}, body, signal } = ask;
     const url = new URL(this.base + path);
     for (const [name, value] of Object.entries(query))
       if (value !== undefined) url.searchParams.set(name, String(value));
     const limits = [...(signal ? [signal] : []), ...(timeoutMs === Infinity ? [] : [AbortSignal.timeout(timeoutMs)])];
-    let response: Response;
     try {
-      response = await fetch(url, {
+      const response = await fetch(url, {
         method,
         headers: {
           ...(this.token === undefined ? {} : { authorization: `Bearer ${this.token}` }),
@@ -60,11 +75,10 @@ export class ServerClient {
         redirect: 'error',
         signal: AbortSignal.any(limits),
       });
+      return { response, url };
     } catch (cause) {
       throw new Failed(`${this.base} does not answer (${reasonOf(cause)}): is the server running there?`, { cause });
     }
-    if (response.ok) return response;
-    throw new Failed(await this.refusal(response, url));
   }
 
   private async refusal(response: Response, { pathname }: URL): Promise<string> {

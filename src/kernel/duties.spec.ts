@@ -83,6 +83,37 @@ describe('duties of one process', () => {
     await duties.close();
     expect(story).toEqual(['take a', 'take b', 'leave a', 'leave b']);
   });
+
+  it('come and go while it runs, each once', async () => {
+    const story: string[] = [];
+    const duties = new OwnDuties(['a'], {
+      take: async (duty) => void story.push(`take ${duty}`),
+      leave: async (duty) => void story.push(`leave ${duty}`),
+    });
+    await duties.add('early');
+    await duties.start();
+    await Promise.all([duties.add('b'), duties.add('b')]);
+    expect(duties.holds('b')).toBe(true);
+    await duties.remove('a');
+    await duties.remove('a');
+    expect(duties.holds('a')).toBe(false);
+    await duties.close();
+    expect(story).toEqual(['take a', 'take early', 'take b', 'leave a', 'leave early', 'leave b']);
+  });
+
+  it('are tried again where they could not be begun', async () => {
+    let failures = 1;
+    const duties = new OwnDuties([], {
+      take: async () => {
+        if (failures-- > 0) throw new Error('not now');
+      },
+      leave: async () => undefined,
+    });
+    await duties.start();
+    await expect(duties.add('a')).rejects.toThrow('not now');
+    await duties.add('a');
+    expect([duties.holds('a'), failures]).toEqual([true, -1]);
+  });
 });
 
 describe('shared duties', () => {
@@ -109,6 +140,21 @@ describe('shared duties', () => {
     const before = [[...first.story], [...second.story]];
     for (let passed = 0; passed < 10 * LEASE_MS; passed += 500) await ledger.pass(500);
     expect([first.story, second.story]).toEqual(before);
+  });
+
+  it('come and go while the processes run', async () => {
+    const [first, second] = [await Member.start('first'), await Member.start('second')];
+    await until(() => second.doing.size === 3);
+    for (const { duties } of [first, second]) for (const name of ['g', 'h']) await duties.add(name);
+    const of = (name: string): number => [first, second].filter(({ doing }) => doing.has(name)).length;
+    await until(() => of('g') === 1 && of('h') === 1);
+    expect(sizes(first, second)).toEqual([4, 4]);
+    for (const { duties } of [first, second]) await duties.remove('g');
+    expect([of('g'), first.duties.holds('g'), second.duties.holds('g')]).toEqual([0, false, false]);
+    // What was left can be taken up again, by anybody.
+    for (const { duties } of [first, second]) await duties.add('g');
+    await until(() => of('g') === 1);
+    expect(isShared(first, second)).toBe(true);
   });
 
   it('are free at once when a process stops', async () => {

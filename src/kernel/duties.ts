@@ -6,6 +6,7 @@ import { Turns } from './signal.js';
 const COLLECTION = 'runledger.duties';
 /** How often a lease is renewed while it lasts. */
 const RENEWALS = 4;
+const PAGE = 1_000;
 
 /** What is done when a duty is this process's, and when it is no longer. */
 export interface DutyHandlers {
@@ -18,27 +19,63 @@ export interface Duties {
   /** Whether this process may act on the duty at this moment. */
   holds(name: string): boolean;
   start(): Promise<void>;
+  /** From now on this is a duty too. A second time nothing happens. */
+  add(name: string): Promise<void>;
+  /** This is no duty any more: it is left, where it is held. */
+  remove(name: string): Promise<void>;
   /** Leaves all duties, so that others can take them at once. */
   close(): Promise<void>;
 }
 
 /** All duties are this process's: nobody else reaches its stores. */
 export class OwnDuties implements Duties {
+  private readonly names: Set<string>;
+  private readonly taken = new Set<string>();
+  private readonly turns = new Turns();
+  private started = false;
+
   constructor(
-    private readonly names: readonly string[],
+    names: readonly string[],
     private readonly handlers: DutyHandlers,
-  ) {}
+  ) {
+    this.names = new Set(names);
+  }
 
   holds(name: string): boolean {
-    return this.names.includes(name);
+    return this.names.has(name);
   }
 
   async start(): Promise<void> {
-    for (const name of this.names) await this.handlers.take(name);
+    this.started = true;
+    for (const name of this.names) await this.take(name);
+  }
+
+  async add(name: string): Promise<void> {
+    this.names.add(name);
+    if (this.started) await this.take(name);
+  }
+
+  async remove(name: string): Promise<void> {
+    this.names.delete(name);
+    await this.leave(name);
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.names.map((name) => this.handlers.leave(name)));
+    this.started = false;
+    await Promise.all([...this.names].map((name) => this.leave(name)));
+  }
+
+  private take(name: string): Promise<void> {
+    return this.turns.take(async () => {
+      if (this.taken.has(name) || !this.holds(name)) return;
+      await this.handlers.take(name);
+      this.taken.add(name);
+    });
+  }
+
+  private async leave(name: string): Promise<void> {
+    await this.turns.take(async () => undefined);
+    if (this.taken.delete(name)) await this.handlers.leave(name);
   }
 }
 
@@ -75,6 +112,10 @@ export class SharedDuties implements Duties {
   private readonly turns = new Map<string, Turns>();
   private readonly stop = new AbortController();
   private loop: Promise<void> = Promise.resolve();
+  private readonly names: Set<string>;
+  /** Two rounds at the same time would count on what the other changes. */
+  private readonly rounds = new Turns();
+  private nextRound = new AbortController();
   private beats = 0;
   private prepared = false;
 
@@ -84,7 +125,9 @@ export class SharedDuties implements Duties {
     private readonly logger: Logger,
     private readonly options: SharedDutiesOptions,
     private readonly handlers: DutyHandlers,
-  ) {}
+  ) {
+    this.names = new Set(options.names);
+  }
 
   holds(name: string): boolean {
     return this.clock.steady() < (this.held.get(name) ?? 0);
@@ -92,9 +135,26 @@ export class SharedDuties implements Duties {
 
   /** Takes what is free, and goes on looking. @throws Unavailable when the store cannot be reached. */
   async start(): Promise<void> {
-    await this.share();
+    await this.rounds.take(() => this.share());
     await this.settled();
     this.loop = this.shareForEver();
+  }
+
+  /** Taken in a round that begins at once, by whoever has room. */
+  async add(name: string): Promise<void> {
+    if (this.names.has(name)) return;
+    this.names.add(name);
+    this.nextRound.abort();
+  }
+
+  async remove(name: string): Promise<void> {
+    if (!this.names.delete(name)) return;
+    await this.rounds.take(async () => {
+      if (!this.held.has(name)) return;
+      this.lose(name);
+      await this.turnsOf(name).take(async () => undefined);
+      await this.write([this.lease(name, null)]);
+    });
   }
 
   async close(): Promise<void> {
@@ -113,11 +173,12 @@ export class SharedDuties implements Duties {
   private async shareForEver(): Promise<void> {
     const { signal } = this.stop;
     while (!signal.aborted) {
-      await this.clock.sleep(this.options.leaseMs / RENEWALS, signal);
+      await this.clock.sleep(this.options.leaseMs / RENEWALS, AbortSignal.any([signal, this.nextRound.signal]));
       if (signal.aborted) return;
+      this.nextRound = new AbortController();
       for (const name of this.held.keys()) if (!this.holds(name)) this.lose(name);
       try {
-        await this.share();
+        await this.rounds.take(() => this.share());
       } catch (error) {
         this.logger.warn({ err: error }, 'duties could not be shared, trying again');
       }
@@ -126,11 +187,12 @@ export class SharedDuties implements Duties {
 
   /** One round: sees who is there, gives up what is too much, renews what is held, and takes what is free. */
   private async share(): Promise<void> {
-    const { names, leaseMs } = this.options;
+    const { leaseMs } = this.options;
+    const names = [...this.names];
     const asked = this.clock.steady();
     await this.look();
     for (const name of this.held.keys()) if (!this.isMine(name)) this.lose(name);
-    const mine = [...this.held.keys()];
+    const mine = [...this.held.keys()].filter((name) => this.names.has(name));
     const fair = Math.ceil(names.length / this.membersAlive());
     const kept = mine.slice(0, fair);
     const wanted = names.filter((name) => this.isFree(name)).slice(0, Math.max(0, fair - kept.length));
@@ -143,7 +205,7 @@ export class SharedDuties implements Duties {
       ...[...kept, ...wanted].map((name) => this.lease(name, this.options.member)),
     ]);
     await this.look();
-    for (const name of [...kept, ...wanted]) {
+    for (const name of [...kept, ...wanted].filter((each) => this.names.has(each))) {
       // Begun anew where the round took so long that the lease had ended: what was not done meanwhile is done then.
       if (!this.isMine(name) || !this.holds(name)) this.lose(name);
       if (this.isMine(name)) this.hold(name, asked + leaseMs);
@@ -153,7 +215,7 @@ export class SharedDuties implements Duties {
   private async look(): Promise<void> {
     if (!this.prepared) await this.store.prepare(COLLECTION, { indexes: [] });
     this.prepared = true;
-    const { documents } = await this.store.find(COLLECTION, { limit: 1_000 });
+    const documents = await this.documents();
     const now = this.clock.steady();
     for (const { key, position, doc } of documents) {
       const { holder } = doc as { holder: string | null };
@@ -164,6 +226,17 @@ export class SharedDuties implements Duties {
     // One that is gone altogether was given back by a process that ended, or lost with the whole collection.
     const present = new Set(documents.map(({ key }) => key));
     for (const key of this.seen.keys()) if (!present.has(key)) this.seen.delete(key);
+  }
+
+  private async documents(): Promise<readonly StoredDocument[]> {
+    const all: StoredDocument[] = [];
+    let after: string | undefined;
+    do {
+      const page = await this.store.find(COLLECTION, { limit: PAGE, ...(after === undefined ? {} : { after }) });
+      all.push(...page.documents);
+      after = page.next;
+    } while (after !== undefined);
+    return all;
   }
 
   private isAlive({ changedAt }: Seen): boolean {

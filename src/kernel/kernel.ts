@@ -10,7 +10,7 @@ import { Dialects } from './http/dialect.js';
 import { Idempotency } from './http/idempotency.js';
 import { Metrics } from './metrics.js';
 import { parseAllowedCidrs } from './outbound/address-guard.js';
-import { OutboundClient } from './outbound/outbound-client.js';
+import { OutboundClient, type ResolveHost } from './outbound/outbound-client.js';
 import type { BlobStore } from './ports/blob-store.js';
 import type { Clock } from './ports/clock.js';
 import type { EventBus } from './ports/event-bus.js';
@@ -71,6 +71,7 @@ export class Kernel {
     readonly systems: readonly SystemDefinition[],
     readonly signingKey: SigningKey,
     readonly logger: Logger,
+    resolveHost?: ResolveHost,
   ) {
     const { log, views, queue, bus, clock, ids } = ports;
     const { metrics } = this;
@@ -101,7 +102,11 @@ export class Kernel {
     });
     this.foreign = new ForeignWork(queue, clock, ids, metrics, logger, signingKey.derive('claims'));
     this.idempotency = new Idempotency(this.streams, ids, signingKey.derive('idempotency'));
-    this.outbound = new OutboundClient({ clock, allowed: parseAllowedCidrs(settings.webhookAllowCidrs) });
+    this.outbound = new OutboundClient({
+      clock,
+      allowed: parseAllowedCidrs(settings.webhookAllowCidrs),
+      ...(resolveHost ? { resolve: resolveHost } : {}),
+    });
     this.runtime = new Runtime(
       {
         projector: this.projector,

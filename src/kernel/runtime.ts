@@ -35,6 +35,7 @@ export interface RuntimeParts {
 export class Runtime {
   private readonly effects: Map<string, MakeFollower>;
   private readonly running = new Map<string, Follower>();
+  private readonly followers: Follower[] = [];
   private folding: Duties | undefined;
   private acting: Duties | undefined;
   private started = false;
@@ -51,6 +52,23 @@ export class Runtime {
   /** Before the start only. */
   addEndpoint(endpoint: WebhookEndpoint): void {
     this.effects.set(`webhook ${endpoint.id}`, this.parts.sender(endpoint));
+  }
+
+  /** Before the start only: runs in every process that acts, beside the duties that these share. */
+  addFollower(follower: Follower): void {
+    this.followers.push(follower);
+  }
+
+  /** A duty that comes while the service runs. Every process that acts has to hear of it. */
+  async addEffect(name: string, make: MakeFollower): Promise<void> {
+    this.effects.set(name, make);
+    await this.acting?.add(name);
+  }
+
+  /** Ends a duty; what it has under way gets a moment to finish. */
+  async removeEffect(name: string): Promise<void> {
+    await this.acting?.remove(name);
+    this.effects.delete(name);
   }
 
   async start(): Promise<void> {
@@ -77,6 +95,7 @@ export class Runtime {
     this.started = false;
     await this.stopWorkers();
     if (this.acting) {
+      await Promise.all(this.followers.map((follower) => follower.close()));
       await this.acting.close();
       await this.parts.notary.close();
     }
@@ -110,6 +129,7 @@ export class Runtime {
     });
     this.acting = acting;
     await Promise.all([acting.start(), this.parts.notary.start()]);
+    for (const follower of this.followers) await follower.start();
   }
 
   private async begin(name: string, mayAct: () => boolean): Promise<void> {

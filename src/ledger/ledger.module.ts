@@ -7,6 +7,9 @@ import { EventPages } from './events/event-pages.js';
 import { EventsController } from './events/events.controller.js';
 import { ProjectionsController } from './projections/projections.controller.js';
 import { Projections } from './projections/projections.js';
+import { Deliveries } from './webhooks/deliveries.js';
+import { WebhooksController } from './webhooks/webhooks.controller.js';
+import { Webhooks } from './webhooks/webhooks.js';
 import { DeadLetters } from './work/dead-letters.js';
 import { WorkController } from './work/work.controller.js';
 import { WorkersController } from './work/workers.controller.js';
@@ -19,9 +22,10 @@ import { WorkersController } from './work/workers.controller.js';
     CallerController,
     EventsController,
     ProjectionsController,
+    WebhooksController,
     WorkController,
     WorkersController,
   ],
-  providers: [EventPages, EventFeed, Projections, DeadLetters],
+  providers: [EventPages, EventFeed, Projections, DeadLetters, Webhooks, Deliveries],
 })
 export class LedgerModule {}

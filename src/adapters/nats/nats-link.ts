@@ -232,7 +232,8 @@ function asUnavailable(error: unknown, message: string): Error {
 }
 
 /** The client wants servers and credentials apart. */
-function serversOf(url: string): ConnectionOptions {
+/** What the client is told of servers that are named by a URL. */
+export function serversOf(url: string): ConnectionOptions {
   const servers = url.split(',').map((text) => new URL(text.includes('://') ? text.trim() : `nats://${text.trim()}`));
   const { username, password, protocol } = servers[0] ?? new URL('nats://127.0.0.1:4222');
   const [user, pass] = [decodeURIComponent(username), decodeURIComponent(password)];

@@ -10,29 +10,22 @@ import type { Clock } from '../ports/clock.js';
 import { START, type EventLog, type Position, type StoredEvent } from '../ports/event-log.js';
 import type { ReadableEvents } from '../readable-events.js';
 import { inContext } from '../request-context.js';
-import { Signal, Slots } from '../signal.js';
 import { streamPart } from '../stream-part.js';
 import type { Streams } from '../streams.js';
 import { deliveryDecider } from './delivery.decider.js';
 import type { WebhookEndpoint, WebhookMessage } from './endpoint.js';
+import { Lanes, type Queued } from './lanes.js';
 import { signWebhook } from './signature.js';
 
 /** Deliveries to one endpoint at the same time. */
 const CONCURRENCY = 64;
-/** How long a stop waits for attempts that run. */
-const STOP_GRACE_MS = 2_000;
 /** Deliveries kept in memory; the cursor waits while a receiver lags by more. */
 const MAX_PENDING = 20_000;
 
-interface Delivery {
-  readonly id: string;
-  /** Where to read on from to meet its event again: the event before. */
-  readonly after: Position;
+interface Delivery extends Queued {
   readonly message: WebhookMessage;
   readonly eventId: string;
   attempts: number;
-  /** Steady time before which no attempt is made. */
-  due: number;
 }
 
 interface Attempt {
@@ -47,16 +40,10 @@ interface Attempt {
  */
 export class WebhookSender {
   private readonly effect: Effect;
-  private readonly pending = new Map<string, Delivery>();
-  private readonly lanes = new Map<string, Delivery[]>();
-  private readonly running = new Set<Promise<void>>();
-  private readonly stop = new AbortController();
-  private readonly freed = new Signal();
+  private readonly lanes: Lanes<Delivery>;
   private readonly types: ReadonlySet<string>;
-  private readonly slots = new Slots(CONCURRENCY);
   /** Until here deliveries may have been settled by a former process: nothing is sent before it has been read. */
   private history: Position = START;
-  private sending = false;
 
   constructor(
     private readonly log: EventLog,
@@ -69,34 +56,33 @@ export class WebhookSender {
     private readonly logger: Logger,
     private readonly endpoint: WebhookEndpoint,
     /** Asked before each attempt: another process may have the duty. */
-    private readonly mayAct: () => boolean = () => true,
+    mayAct: () => boolean = () => true,
     private readonly maxPending = MAX_PENDING,
   ) {
     this.types = new Set(endpoint.types);
+    this.lanes = new Lanes(clock, {
+      concurrency: CONCURRENCY,
+      mayAct,
+      attempt: (delivery) => this.attempt(delivery),
+      onError: (error, lane) => logger.error({ err: error, endpoint: endpoint.id, lane }, 'a webhook lane broke'),
+    });
     this.effect = new Effect(log, cursors, clock, logger, {
       name: `webhook ${endpoint.id}`,
       begin: async () => START,
       handle: (batch) => this.take(batch),
-      settled: (read) => this.settledUpTo(read),
+      settled: (read) => this.lanes.settledUpTo(read),
     });
   }
 
   async start(): Promise<void> {
     this.history = await this.log.head();
     await this.effect.start();
-    if (this.effect.position >= this.history) this.beginSending();
+    if (this.effect.position >= this.history) this.lanes.begin();
   }
 
-  /**
-   * Lets attempts that run finish for two seconds, and ends. What waits, or has not been answered by then, is sent after
-   * the next start.
-   */
+  /** What waits, or has not been answered in two seconds, is sent after the next start. */
   async close(): Promise<void> {
-    this.stop.abort();
-    this.freed.fire();
-    const over = new AbortController();
-    await Promise.race([Promise.all(this.running), this.clock.sleep(STOP_GRACE_MS, over.signal)]);
-    over.abort();
+    await this.lanes.close();
     await this.effect.close();
     // What is pending is told by whoever sends next, perhaps another process.
     this.metrics.deliveriesPending.remove({ endpoint: this.endpoint.id });
@@ -109,23 +95,17 @@ export class WebhookSender {
       after = stored.position;
       if (systemOf(stored.stream) !== this.endpoint.system) continue;
       if (this.types.has(stored.type)) this.enqueue(stored, before);
-      else if (!this.sending && stored.type.startsWith('webhook.')) this.remember(stored);
-      if (!this.sending && stored.position >= this.history) this.beginSending();
+      else if (!this.lanes.sending && stored.type.startsWith('webhook.')) this.remember(stored);
+      if (!this.lanes.sending && stored.position >= this.history) this.lanes.begin();
     }
-    if (!this.sending && (batch.at(-1)?.position ?? START) >= this.history) this.beginSending();
+    if (!this.lanes.sending && (batch.at(-1)?.position ?? START) >= this.history) this.lanes.begin();
     this.tellPending();
     // Before the history is read nothing is sent, so nothing would ever make room.
-    while (this.sending && this.pending.size > this.maxPending && !this.stop.signal.aborted) await this.freed.next();
+    if (this.lanes.sending) await this.lanes.room(this.maxPending);
   }
 
   private tellPending(): void {
-    this.metrics.deliveriesPending.set({ endpoint: this.endpoint.id }, this.pending.size);
-  }
-
-  private settledUpTo(read: Position): Position {
-    let settled = read;
-    for (const { after } of this.pending.values()) settled = Math.min(settled, after);
-    return settled;
+    this.metrics.deliveriesPending.set({ endpoint: this.endpoint.id }, this.lanes.size);
   }
 
   private read(stored: StoredEvent): StoredReading | undefined {
@@ -134,27 +114,19 @@ export class WebhookSender {
 
   private enqueue(stored: StoredEvent, after: Position): void {
     const id = deliveryId(this.endpoint.id, stored.id);
-    if (this.pending.has(id)) return;
+    if (this.lanes.get(id)) return;
     const recorded = this.read(stored);
     if (!recorded) return;
     const message = this.endpoint.message(recorded, id);
     if (!message) return;
-    const delivery = { id, after, message, eventId: recorded.id, attempts: 0, due: 0 };
-    this.pending.set(id, delivery);
-    const lane = this.lanes.get(message.runId);
-    if (lane) {
-      lane.push(delivery);
-      return;
-    }
-    this.lanes.set(message.runId, [delivery]);
-    if (this.sending) this.runLane(message.runId);
+    this.lanes.add({ id, lane: message.runId, after, message, eventId: recorded.id, attempts: 0, due: 0 });
   }
 
   /** What a former process has recorded of a delivery. */
   private remember(stored: StoredEvent): void {
     const event = this.read(stored)?.event as WebhookEvent | undefined;
     if (!event) return;
-    const delivery = this.pending.get(event.data.deliveryId);
+    const delivery = this.lanes.get(event.data.deliveryId);
     if (!delivery || event.data.endpoint !== this.endpoint.id) return;
     if (event.type === 'webhook.attempt_failed') {
       delivery.attempts = event.data.attempts;
@@ -165,54 +137,14 @@ export class WebhookSender {
   }
 
   private forget(delivery: Delivery): void {
-    this.pending.delete(delivery.id);
-    this.freed.fire();
+    this.lanes.remove(delivery);
     this.tellPending();
-    const { runId } = delivery.message;
-    const lane = (this.lanes.get(runId) ?? []).filter(({ id }) => id !== delivery.id);
-    // An empty lane that is being sent is removed by its own loop: two loops would send everything twice.
-    if (lane.length > 0 || this.sending) this.lanes.set(runId, lane);
-    else this.lanes.delete(runId);
-  }
-
-  private beginSending(): void {
-    if (this.sending) return;
-    this.sending = true;
-    for (const lane of this.lanes.keys()) this.runLane(lane);
-  }
-
-  private runLane(lane: string): void {
-    const run = this.sendLane(lane)
-      .catch((error: unknown) =>
-        this.logger.error({ err: error, endpoint: this.endpoint.id, lane }, 'a webhook lane broke'),
-      )
-      .finally(() => this.running.delete(run));
-    this.running.add(run);
-  }
-
-  private async sendLane(lane: string): Promise<void> {
-    const { signal } = this.stop;
-    for (;;) {
-      const delivery = this.lanes.get(lane)?.[0];
-      if (!delivery) break;
-      const waitMs = delivery.due - this.clock.steady();
-      if (waitMs > 0) await this.clock.sleep(waitMs, signal);
-      await this.slots.take();
-      try {
-        // Who may act no longer is closed in a moment.
-        if (signal.aborted || !this.mayAct()) return;
-        await this.attempt(delivery);
-      } finally {
-        this.slots.give();
-      }
-    }
-    this.lanes.delete(lane);
   }
 
   private async attempt(delivery: Delivery): Promise<void> {
     const attempt = await this.post(delivery);
     // The stop cut it off: that says nothing about the receiver.
-    if (attempt.status === null && this.stop.signal.aborted) return;
+    if (attempt.status === null && this.lanes.stopped.aborted) return;
     delivery.attempts += 1;
     const outcome = this.outcome(delivery, attempt);
     this.metrics.deliveries.inc({ endpoint: this.endpoint.id, outcome: outcome.type.slice('webhook.'.length) });
@@ -289,8 +221,8 @@ export class WebhookSender {
           { err: error, delivery: delivery.id },
           'a webhook attempt could not be recorded, trying again',
         );
-        if (this.stop.signal.aborted) return false;
-        await this.clock.sleep(pauseMs, this.stop.signal);
+        if (this.lanes.stopped.aborted) return false;
+        await this.clock.sleep(pauseMs, this.lanes.stopped);
       }
     }
   }

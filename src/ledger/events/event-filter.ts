@@ -57,6 +57,7 @@ export class EventFilter {
   }
 }
 
-function typeMatches(wanted: string, type: string): boolean {
+/** @param wanted A type, or what types begin with when it ends in `*`. */
+export function typeMatches(wanted: string, type: string): boolean {
   return wanted.endsWith('*') ? type.startsWith(wanted.slice(0, -1)) : type === wanted;
 }

@@ -28,11 +28,17 @@ export class LedgerEvent {
     return typeof tenant === 'string' ? tenant : null;
   }
 
+  /** The run that the data names; null where it names none. */
+  get runId(): string | null {
+    const { runId } = objectOf(this.stored.data) as { runId?: unknown };
+    return typeof runId === 'string' ? runId : null;
+  }
+
   /** Of the run that the data names. */
   isAbout(runId: string): boolean {
     const { data } = this.stored;
     // Most events are about others: their data need not be parsed to see that.
-    return data.includes(JSON.stringify(runId)) && (objectOf(data) as { runId?: unknown }).runId === runId;
+    return data.includes(JSON.stringify(runId)) && this.runId === runId;
   }
 
   /** One line of JSON, as `EventBody` describes it. The data is put in as it is stored, without being parsed. */

@@ -1,0 +1,188 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { checkClock, checkLag, checkNode } from '../../../src/cli/doctor-checks.js';
+import { createApp } from '../../../src/app.js';
+import { startApp, type TestApp } from '../../support/app.js';
+import { runCommand, type CommandOutcome } from '../../support/cli.js';
+
+interface Finding {
+  readonly check: string;
+  readonly status: string;
+  readonly found: string;
+  readonly advice?: string;
+}
+
+const findingsOf = (outcome: CommandOutcome): readonly Finding[] =>
+  outcome.json<{ findings: readonly Finding[] }>().findings;
+const finding = (outcome: CommandOutcome, check: string): Finding | undefined =>
+  findingsOf(outcome).find((each) => each.check === check);
+const doctor = (env: NodeJS.ProcessEnv, ...args: string[]): Promise<CommandOutcome> =>
+  runCommand(['doctor', '--json', ...args], env);
+
+const anotherKey = (): string =>
+  generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+
+describe('runledger doctor on a data folder', () => {
+  let folder: string;
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'runledger-doctor-'));
+  });
+  afterEach(() => rm(folder, { recursive: true }));
+
+  const serveOnce = async (): Promise<void> => {
+    const app = await createApp({ PORT: '0', RUNLEDGER_LOG_LEVEL: 'silent', RUNLEDGER_DATA_DIR: folder });
+    await app.listen();
+    await app.close();
+  };
+
+  it('finds nothing wrong before the first start, and leaves the folder as it is', async () => {
+    const place = join(folder, 'not', 'yet');
+    const outcome = await doctor({}, '--data', place);
+    expect(outcome.code).toBe(0);
+    expect(finding(outcome, 'data folder')?.found).toBe(`${place} is made at the first start`);
+    expect(finding(outcome, 'signing key')?.found).toBe('there is none yet: the first start makes one');
+    expect(findingsOf(outcome).map(({ check }) => check)).toEqual([
+      'node',
+      'settings',
+      'data folder',
+      'disk',
+      'signing key',
+    ]);
+  });
+
+  it('knows the key that signed, and how far the views are', async () => {
+    await serveOnce();
+    const outcome = await doctor({}, '--data', folder);
+    expect(outcome.code).toBe(0);
+    expect(finding(outcome, 'lock')?.found).toBe('no service has the data folder open');
+    expect(finding(outcome, 'signing key')?.found).toBe('signed the newest checkpoint');
+    expect(findingsOf(outcome).filter(({ check }) => check.startsWith('view ')).length).toBeGreaterThan(3);
+  });
+
+  it('finds that another key signed before, and that the key is lost', async () => {
+    await serveOnce();
+    const other = await doctor({ RUNLEDGER_SIGNING_KEY: anotherKey() }, '--data', folder);
+    expect([other.code, finding(other, 'signing key')]).toMatchObject([
+      1,
+      {
+        status: 'problem',
+        found: 'another key signed the newest checkpoint',
+        advice: expect.stringContaining('Put back'),
+      },
+    ]);
+    await rm(join(folder, 'signing-key.pem'));
+    const lost = await doctor({}, '--data', folder);
+    expect([lost.code, finding(lost, 'signing key')?.found]).toEqual([1, 'it is missing, and the log has checkpoints']);
+  });
+
+  it('finds a key that is none, without showing it', async () => {
+    const outcome = await doctor({ RUNLEDGER_SIGNING_KEY: 'c2VjcmV0LW9mLW1pbmU=' }, '--data', folder);
+    expect(outcome.code).toBe(1);
+    expect(finding(outcome, 'signing key')?.found).toMatch(/holds no Ed25519 private key/);
+    expect(outcome.stdout).not.toContain('c2VjcmV0');
+  });
+
+  it('finds that the place of the folder is a file', async () => {
+    const file = join(folder, 'file');
+    await writeFile(file, '');
+    const outcome = await doctor({}, '--data', file);
+    expect([outcome.code, finding(outcome, 'data folder')?.found]).toEqual([1, `${file} is no folder`]);
+  });
+
+  it('stops at settings that do not hold, and names the variable', async () => {
+    const outcome = await doctor({ RUNLEDGER_LEASE_MS: 'long', RUNLEDGER_DATA_DIR: folder });
+    expect([outcome.code, finding(outcome, 'settings')]).toMatchObject([
+      1,
+      { status: 'problem', found: expect.stringContaining('RUNLEDGER_LEASE_MS') },
+    ]);
+  });
+
+  it('names servers that do not answer, without their passwords', async () => {
+    const env = {
+      RUNLEDGER_DATA_DIR: folder,
+      EVENTSTORE_URL: 'esdb://admin:planted@127.0.0.1:1?tls=false&maxDiscoverAttempts=1',
+      MONGODB_URL: 'mongodb://admin:planted@127.0.0.1:1/x?serverSelectionTimeoutMS=200',
+      NATS_URL: 'nats://admin:planted@127.0.0.1:1',
+      S3_URL: 'http://admin:planted@127.0.0.1:1/bucket',
+    };
+    const outcome = await doctor(env);
+    expect(outcome.code).toBe(1);
+    for (const product of ['EventStoreDB', 'MongoDB', 'NATS', 'S3'])
+      expect(finding(outcome, product)).toMatchObject({
+        status: 'problem',
+        advice: expect.stringContaining('_URL right'),
+      });
+    expect(outcome.stdout + outcome.stderr).not.toContain('planted');
+  });
+});
+
+describe('runledger doctor --url', () => {
+  let service: TestApp;
+  beforeAll(async () => {
+    service = await startApp();
+  });
+  afterAll(() => service.close());
+
+  it('asks a running service for everything that it tells', async () => {
+    const outcome = await doctor({}, '--url', service.origin);
+    expect(outcome.code).toBe(0);
+    expect(finding(outcome, 'server')?.found).toBe('ready');
+    expect(finding(outcome, 'token')?.found).toBe('local: read, operate, work');
+    expect(finding(outcome, 'clock of the server')?.status).toBe('ok');
+    expect(findingsOf(outcome).filter(({ check }) => check.startsWith('view ')).length).toBeGreaterThan(3);
+  });
+
+  it('leaves a folder alone that a service has open', async () => {
+    const outcome = await doctor({}, '--data', service.dataDir);
+    expect([outcome.code, finding(outcome, 'lock')?.found]).toEqual([0, expect.stringContaining('with --url')]);
+  });
+
+  it('says where nobody answers', async () => {
+    const outcome = await doctor({}, '--url', 'http://127.0.0.1:9');
+    expect([outcome.code, finding(outcome, 'server')]).toMatchObject([
+      1,
+      { status: 'problem', found: expect.stringContaining('does not answer') },
+    ]);
+  });
+
+  it('shows people one line for each, and what to do', async () => {
+    const { stdout } = await runCommand(['doctor', '--url', 'http://127.0.0.1:9']);
+    expect(stdout).toMatch(/^ok {6}node: 24\.\S+\nPROBLEM server: .*\n {8}Start it, or correct --url$/);
+  });
+
+  it('compares clocks with a server that is an hour behind', async () => {
+    const server: Server = createServer((_, response) => {
+      response.sendDate = false;
+      response.setHeader('date', new Date(Date.now() - 3_600_000).toUTCString());
+      response.end('{"status":"ready","views":{}}');
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const outcome = await doctor({}, '--url', `http://127.0.0.1:${port}`);
+    expect(finding(outcome, 'clock of the server')).toMatchObject({
+      status: 'problem',
+      found: expect.stringMatching(/ s behind this machine$/),
+    });
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  });
+});
+
+describe('a finding', () => {
+  it.each([
+    [checkNode('24.1.0'), 'ok'],
+    [checkNode('20.19.0'), 'problem'],
+    [checkClock('clock', -999), 'ok'],
+    [checkClock('clock', 1_000), 'warning'],
+    [checkClock('clock', -60_000), 'problem'],
+    [checkLag('v', 9_999), 'ok'],
+    [checkLag('v', 10_000), 'warning'],
+  ])('%j is %s', (found, status) => {
+    expect([found.status, found.advice === undefined]).toEqual([status, status === 'ok']);
+  });
+});
