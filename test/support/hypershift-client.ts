@@ -127,8 +127,8 @@ export class HypershiftClient {
     if (!ok) this.complaints.push(`POST ${path}: ${told.status} ${told.text}`);
   }
 
-  /** Waits until a run has ended, or waits at the gate. @returns its status. */
-  ended(runId: string, limitMs?: number): Promise<string> {
+  /** Waits until a run has ended, or waits at the gate: while servers are killed that takes its time. @returns its status. */
+  ended(runId: string, limitMs = 240_000): Promise<string> {
     const look = async (): Promise<string | false | undefined> => {
       const { json, status, stale } = await this.send({ method: 'GET', path: `/runs/${runId}` });
       if (status !== 200 && stale) return undefined;

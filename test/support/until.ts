@@ -11,7 +11,7 @@ const LOOK_EVERY_MS = 10;
 export async function until<Result>(
   what: string,
   look: () => Promise<Result | undefined | null | false> | Result | undefined | null | false,
-  limitMs = 20_000,
+  limitMs = 60_000,
 ): Promise<Result> {
   const end = performance.now() + limitMs;
   for (;;) {
