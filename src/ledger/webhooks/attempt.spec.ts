@@ -58,7 +58,9 @@ describe('the pause after an attempt', () => {
   it('is that of Standard Webhooks, and up to a tenth more: ten attempts in about three days', () => {
     const least = Array.from({ length: MAX_ATTEMPTS }, (_, index) => pauseAfter(index + 1, undefined, 0));
     expect(least).toEqual([
-      ...[5_000, 300_000, 1_800_000],
+      5_000,
+      300_000,
+      1_800_000,
       ...[2, 5, 10, 14, 20, 24].map((hours) => hours * HOUR),
       undefined,
     ]);
