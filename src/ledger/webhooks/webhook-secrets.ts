@@ -37,12 +37,15 @@ export class WebhookSecrets {
   }
 }
 
-/** The secrets that sign at a time, newest first; undefined when one of them cannot be opened. */
+/**
+ * The secrets that sign at a time, newest first; undefined when the newest cannot be opened. A former one that was sealed
+ * with another signing key is left out: the rotation that put an end to it is what heals that.
+ */
 export function secretsOf(endpoint: Endpoint, secrets: WebhookSecrets, nowMs: number): string[] | undefined {
   const now = new Date(nowMs).toISOString();
   const current = endpoint.secrets.filter(({ until }) => until === null || until > now);
   const opened = current.map(({ sealed }) => secrets.open(endpoint.id, sealed));
-  return opened.includes(undefined) ? undefined : (opened as string[]);
+  return opened[0] === undefined ? undefined : opened.filter((secret) => secret !== undefined);
 }
 
 function checked(given: string): string {

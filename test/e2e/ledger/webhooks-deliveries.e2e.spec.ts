@@ -1,4 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { generateKeyPairSync } from 'node:crypto';
+import { Webhook } from 'standardwebhooks';
 import { startApp, type TestApp } from '../../support/app.js';
 import { eventually } from '../../support/eventually.js';
 import { HookReceiver } from '../../support/hook-receiver.js';
@@ -157,6 +159,34 @@ describe('a delivery', () => {
   });
 });
 
+describe('a service with another signing key', () => {
+  it('sends nothing with a secret that it cannot open, and says so, until the secret is rotated', async () => {
+    const key = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+    const { id, secret } = await api.create({ url: receiver.url });
+    service = await service.restart({ ...env, RUNLEDGER_SIGNING_KEY: key });
+    api = new WebhookApi(service.origin);
+    await api.post(`/ledger/webhooks/${id}/test`);
+    const { attempts } = await api.only(id, is('retrying'));
+    expect(attempts).toMatchObject([
+      { status: null, error: 'the secret was sealed with another signing key: rotate it' },
+    ]);
+    expect(receiver.hooks).toEqual([]);
+    const rotated = await api.post<{ secret: string }>(`/ledger/webhooks/${id}/rotate`);
+    clock.leap(60_000);
+    await api.only(id, is('delivered'));
+    // Signed with the wall time of the test's clock, which is ahead of the library's: the signature is compared alone.
+    const [hook] = receiver.hooks;
+    const seconds = String(hook?.headers['webhook-timestamp']);
+    const sign = (by: string) =>
+      new Webhook(by).sign(hook?.id ?? '', new Date(Number(seconds) * 1_000), hook?.body ?? '');
+    expect(hook?.headers['webhook-signature']).toBe(sign(rotated.body.secret));
+    expect(hook?.headers['webhook-signature']).not.toBe(sign(secret));
+    await api.delete(`/ledger/webhooks/${id}`);
+    service = await service.restart(env);
+    api = new WebhookApi(service.origin);
+  });
+});
+
 describe('a receiver', () => {
   it('that answers 410 gets nothing more', async () => {
     receiver.answer = () => ({ status: 410 });
@@ -199,12 +229,14 @@ describe('a receiver', () => {
     await api.createRun();
     await api.only(id, is('retrying'));
     busy = false;
-    await api.createRun();
-    await api.createRun();
-    await service.app.kernel.ports.log.head();
+    const other = await HookReceiver.start();
+    await api.create({ url: other.url });
+    for (let made = 0; made < 3; made++) await api.createRun();
+    await eventually(() => other.hooks.length === 3);
     expect(receiver.hooks).toHaveLength(1);
     clock.leap(50_000);
-    await eventually(async () => (await api.deliveries(id, '?status=delivered')).length >= 2);
+    await eventually(async () => (await api.deliveries(id, '?status=delivered')).length >= 3);
+    await other.close();
   });
 });
 
