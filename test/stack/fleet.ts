@@ -139,6 +139,8 @@ export class Fleet {
     const { client } = this;
     await Promise.all(this.all.map((process) => process.ready()));
     const different = await client.repeatAll();
+    // Once is enough for each.
+    client.keyed.clear();
     const watch = await this.watch();
     await this.resting(watch);
     return this.account(watch, options, different);

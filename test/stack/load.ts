@@ -34,10 +34,10 @@ export class Load {
     });
   }
 
-  /** Waits until so many more runs have ended. */
-  async goesOn(runs = CLIENTS): Promise<void> {
+  /** Waits until so many more runs have ended. @param when For the error of who waits in vain. */
+  async goesOn(when: string, runs = CLIENTS): Promise<void> {
     const goal = this.done + runs;
-    await until(`${runs} more runs end`, () => this.done >= goal || this.over, RUN_LIMIT_MS);
+    await until(`${runs} more runs end ${when}`, () => this.done >= goal || this.over, RUN_LIMIT_MS);
     if (this.failure !== undefined) throw this.failure;
   }
 

@@ -5,6 +5,7 @@ import { eventually } from '../../../test/support/eventually.js';
 import { openTestMongo, type TestMongo } from '../../../test/support/mongodb.js';
 import { startFerretDb } from '../../../test/support/servers/ferretdb.mjs';
 import type { TestServer } from '../../../test/support/servers/server-process.mjs';
+import { TcpProxy } from '../../../test/support/tcp-proxy.js';
 import { TooLarge, Unavailable } from '../../kernel/errors.js';
 import type { CollectionShape, JsonObject, StoredDocument, ViewStore } from '../../kernel/ports/view-store.js';
 import { MongoViewStore } from './mongo-view-store.js';
@@ -171,9 +172,9 @@ describe('an outage', () => {
     );
   };
   /** The driver finds out by itself, after a moment. */
-  const healed = (): Promise<unknown> =>
+  const healed = (store = views): Promise<unknown> =>
     eventually(() =>
-      views.write([{ collection, documents: [one('after', 3)] }]).then(
+      store.write([{ collection, documents: [one('after', 3)] }]).then(
         () => true,
         (error: unknown) => {
           expect(error).toBeInstanceOf(Unavailable);
@@ -198,6 +199,45 @@ describe('an outage', () => {
     await healed();
     expect((await views.load(collection, ['before']))[0]).toMatchObject({ position: 1 });
   });
+
+  it('is over soon where connections break in the middle of everything', async () => {
+    const proxy = await TcpProxy.open(server.port);
+    const url = `mongodb://127.0.0.1:${proxy.port}/`;
+    const stores = await Promise.all(
+      Array.from({ length: 6 }, () => MongoViewStore.connect(url, { timeoutMs: 3_000 })),
+    );
+    let over = false;
+    let done = 0;
+    const use = async (store: MongoViewStore): Promise<void> => {
+      while (!over) {
+        try {
+          await store.write([{ collection, documents: [one('busy', ++done)] }]);
+          await Promise.all([store.load(collection, ['busy', 'before', 'x']), store.find(collection, {})]);
+        } catch (error) {
+          expect(error).toBeInstanceOf(Unavailable);
+        }
+      }
+    };
+    // What is asked just as a connection breaks the driver may never hear of again; its own questions, too.
+    const busy = stores.flatMap((store) => Array.from({ length: 4 }, () => use(store)));
+    try {
+      await eventually(() => done > 500);
+      for (let time = 0; time < 3; time++) {
+        const before = proxy.lost;
+        proxy.muteServer();
+        await eventually(() => proxy.lost - before >= 3);
+        proxy.cut();
+        proxy.unmute();
+      }
+      over = true;
+      for (const store of stores) await healed(store);
+      await Promise.all(busy);
+    } finally {
+      over = true;
+      await Promise.all(stores.map((store) => store.close()));
+      await proxy.close();
+    }
+  }, 120_000);
 
   it('leaves no document behind one that precedes it, however the server dies', async () => {
     const documents = Array.from({ length: 4_000 }, (_, n) => one(`k${String(n).padStart(4, '0')}`, 5, { n }));

@@ -33,6 +33,8 @@ export interface MongoViewStoreOptions {
 const CHUNK_DOCUMENTS = 1_000;
 const CHUNK_CHARACTERS = 8_388_608;
 const FEW_KEYS = 4;
+/** The part of an operation's time after which a client that hears nothing at all is replaced. */
+const SILENCE = 0.3;
 const LAST_INDEX = 'key';
 /** Each time at least one document more is there. */
 const MAX_ATTEMPTS = 20;
@@ -47,13 +49,21 @@ const MAX_ATTEMPTS = 20;
 export class MongoViewStore extends ViewStore {
   private readonly shapes = new Map<string, KnownShape>();
   private readonly writing = new Map<string, Promise<unknown>>();
+  private db: Db;
+  /** Clients on which somebody may still wait. */
+  private readonly replaced = new Set<MongoClient>();
+  /** When the server last answered, by a clock that never jumps, in ms. */
+  private answeredAt = performance.now();
 
   private constructor(
-    private readonly client: MongoClient,
-    private readonly db: Db,
+    private client: MongoClient,
+    /** Makes another client of the same server. */
+    private readonly renew: () => MongoClient,
+    private readonly database: string,
     private readonly timeoutMs: number,
   ) {
     super();
+    this.db = client.db(database);
   }
 
   /**
@@ -62,20 +72,22 @@ export class MongoViewStore extends ViewStore {
    */
   static async connect(url: string, options: MongoViewStoreOptions = {}): Promise<MongoViewStore> {
     const { timeoutMs = 10_000 } = options;
-    const client = new MongoClient(url, {
-      appName: 'runledger',
-      writeConcern: { w: 'majority' },
-      readConcern: { level: 'majority' },
-      readPreference: 'primary',
-      serverSelectionTimeoutMS: timeoutMs,
-      connectTimeoutMS: timeoutMs,
-      waitQueueTimeoutMS: timeoutMs,
-      // A connection that stays silent is closed, or each call to a frozen server would keep one for ever.
-      socketTimeoutMS: timeoutMs * 2,
-    });
+    const open = (): MongoClient =>
+      new MongoClient(url, {
+        appName: 'runledger',
+        writeConcern: { w: 'majority' },
+        readConcern: { level: 'majority' },
+        readPreference: 'primary',
+        serverSelectionTimeoutMS: timeoutMs,
+        connectTimeoutMS: timeoutMs,
+        waitQueueTimeoutMS: timeoutMs,
+        // A connection that stays silent is closed, or each call to a frozen server would keep one for ever.
+        socketTimeoutMS: timeoutMs * 2,
+      });
+    const client = open();
     const named = /^[^:]+:\/\/[^/]*\/[^?]/.test(url) ? client.options.dbName : 'runledger';
     const database = options.database ?? named;
-    const store = new MongoViewStore(client, client.db(database), timeoutMs);
+    const store = new MongoViewStore(client, open, database, timeoutMs);
     try {
       await store.limited((maxTimeMS) => store.db.command({ ping: 1, maxTimeMS }));
     } catch (error) {
@@ -156,7 +168,7 @@ export class MongoViewStore extends ViewStore {
     await this.inTurn(collection, async () => {
       this.shapes.delete(collection);
       try {
-        await this.limited((maxTimeMS) => this.collection(collection).drop({ maxTimeMS }));
+        await this.limited((maxTimeMS) => this.collection(collection).drop({ maxTimeMS }), { once: true });
       } catch (error) {
         if (!isUnknownCollection(error)) throw error;
       }
@@ -165,7 +177,7 @@ export class MongoViewStore extends ViewStore {
 
   override async close(): Promise<void> {
     await Promise.allSettled(this.writing.values());
-    await this.client.close();
+    await Promise.all([this.client, ...this.replaced].map((client) => client.close()));
   }
 
   private collection(name: string): Collection<MongoDocument> {
@@ -260,9 +272,24 @@ export class MongoViewStore extends ViewStore {
     }
   }
 
-  /** Time limits both at the server and here: a server that is frozen keeps none. */
-  private async limited<T>(work: (maxTimeMS: number, signal: AbortSignal) => Promise<T>): Promise<T> {
+  /**
+   * Time limits both at the server and here: a server that is frozen keeps none. What has no answer after a while is asked
+   * once more: the driver does not notice that a connection breaks just when it is written to, and waits. Reads can be
+   * repeated, and so can writes, which are guarded.
+   *
+   * @param once For what must not come a second time.
+   */
+  private async limited<T>(
+    work: (maxTimeMS: number, signal: AbortSignal) => Promise<T>,
+    { once = false }: { readonly once?: boolean } = {},
+  ): Promise<T> {
+    const { client } = this;
     const late = new AbortController();
+    const again = Promise.withResolvers<T>();
+    const doubt = setTimeout(() => {
+      this.replace(client);
+      if (!once) work(this.timeoutMs, late.signal).then(again.resolve, () => undefined);
+    }, this.silenceMs);
     let timer: NodeJS.Timeout | undefined;
     const limit = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
@@ -271,12 +298,38 @@ export class MongoViewStore extends ViewStore {
       }, this.timeoutMs);
     });
     try {
-      return await Promise.race([work(this.timeoutMs, late.signal), limit]);
+      const result = await Promise.race([work(this.timeoutMs, late.signal), again.promise, limit]);
+      this.answeredAt = performance.now();
+      return result;
     } catch (error) {
       throw translated(error);
     } finally {
+      clearTimeout(doubt);
       clearTimeout(timer);
     }
+  }
+
+  private get silenceMs(): number {
+    return this.timeoutMs * SILENCE;
+  }
+
+  /**
+   * Begins anew where the server has answered this client nothing for a while: a client may wait for ever although its
+   * server is back. (A question of the driver's monitor, 7.9, that is written to a connection which has just broken is
+   * never answered, and until it is the monitor asks nothing more.) A server that is really away answers no other client
+   * either, and that does no harm: what waits on the old one still gets its answer should there be one.
+   */
+  private replace(client: MongoClient): void {
+    if (this.client !== client || performance.now() - this.answeredAt < this.silenceMs) return;
+    this.client = this.renew();
+    this.db = this.client.db(this.database);
+    this.answeredAt = performance.now();
+    this.replaced.add(client);
+    const end = (): void => {
+      this.replaced.delete(client);
+      client.close(true).catch(() => undefined);
+    };
+    setTimeout(end, this.timeoutMs).unref();
   }
 }
 
