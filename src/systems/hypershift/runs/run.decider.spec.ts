@@ -289,7 +289,7 @@ const table: Record<string, Partial<Record<RunCommand['type'], string | string[]
     takeStep: ['step.started'],
     completeStep: ['step.completed', 'step.returned'],
     failStep: ['run.failed'],
-    publish: ['deploy.published'],
+    publish: NOTHING,
   },
   rejected: over,
   vetoed: over,
