@@ -48,7 +48,7 @@ const action = fc.oneof(
   },
   { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('approve' as const, 'reject' as const), runId, by: text }) },
   {
-    weight: 1,
+    weight: 2,
     arbitrary: fc.record({
       do: fc.constantFrom('fail' as const, 'publish' as const, 'rollBack' as const),
       runId,
@@ -124,8 +124,12 @@ function carryOut(log: GeneratedLog, next: Action): void {
     case 'fail':
     case 'publish': {
       const state = log.state(runDecider, runStream(next.runId));
-      const attempt = state.status === 'absent' ? 1 : state.attempt;
-      if (next.do === 'fail') change(next.runId, { type: 'failStep', step: 'deploy', attempt, error: next.text });
+      const { attempt, step } =
+        state.status === 'absent'
+          ? { attempt: 1, step: undefined }
+          : { attempt: state.attempt, step: stepNames[state.index - 1] };
+      const failing = step === undefined || step === 'sre' ? 'deploy' : step;
+      if (next.do === 'fail') change(next.runId, { type: 'failStep', step: failing, attempt, error: next.text });
       else change(next.runId, { type: 'publish', attempt, url: `http://host/${encodeURIComponent(next.text)}` });
       return;
     }
