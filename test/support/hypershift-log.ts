@@ -173,6 +173,8 @@ function work(log: GeneratedLog, { runId: id, output: result, ...how }: Extract<
     log.command(runDecider, stream, { type: 'takeStep', step, index: state.index });
   else if (state.attempt === 0 || !step) log.command(runDecider, stream, { type: 'beginStep', offers });
   else {
+    if (step === 'sre' && thenBegin)
+      log.command(runDecider, stream, { type: 'publish', attempt: state.attempt, url: 'http://host/site' });
     const report = { type: 'completeStep', step, attempt: state.attempt, output: result, thenBegin, offers } as const;
     log.command(runDecider, stream, report);
   }
