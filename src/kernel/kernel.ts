@@ -96,7 +96,7 @@ export class Kernel {
       concurrency: settings.workerConcurrency,
       leaseMs: settings.leaseMs,
     });
-    this.idempotency = new Idempotency(this.streams, ids, signingKey.derive('idempotency'));
+    this.idempotency = new Idempotency(this.streams, ids, signingKey.derive('idempotency'), clock);
     this.outbound = new OutboundClient({ clock, allowed: parseAllowedCidrs(settings.webhookAllowCidrs) });
     this.runtime = new Runtime(
       {

@@ -134,11 +134,11 @@ describe('views in MongoDB', () => {
       const newest = 'k2';
       for (let position = 10; position < 100; position += 2) {
         const versions = [position + 1, position].map((each) => one(newest, each, { each }));
-        await Promise.all(
-          versions.map((version, n) =>
-            others[n]?.write([{ collection, documents: [version, one('k3', version.position)] }]),
-          ),
-        );
+        const writes = others.map((store, n) => {
+          const version = versions[n] ?? one(newest, position);
+          return store.write([{ collection, documents: [version, one('k3', version.position)] }]);
+        });
+        await Promise.all(writes);
         expect(await stored(newest)).toEqual({ each: position + 1 });
       }
     } finally {

@@ -199,7 +199,8 @@ function keysOf(view: AnyView, reading: StoredReading): readonly string[] {
 /** Position of the last event before another; that of `earlier` ones where the batch has none. */
 function lastBefore(position: Position, readings: readonly StoredReading[], earlier: Position): Position {
   let last = earlier;
-  for (const reading of readings) if (reading.stored.position < position) last = Math.max(last, reading.stored.position);
+  for (const reading of readings)
+    if (reading.stored.position < position) last = Math.max(last, reading.stored.position);
   return last;
 }
 
