@@ -26,7 +26,8 @@ const EXPECTED = /"msg":"(view lost|view lies ahead of the log), building it aga
 const ANSWER_LIMIT_MS = 60_000;
 
 export interface FleetOptions {
-  readonly env?: Readonly<Record<string, string>>;
+  /** @default LEASE_MS */
+  readonly leaseMs?: number;
   /** How long clients wait for an answer before they ask elsewhere, in ms. @default 60,000 */
   readonly answerLimitMs?: number;
 }
@@ -75,13 +76,12 @@ export class Fleet {
     const env = {
       ...backends.env,
       WEBHOOK_URL: receiver.url,
-      RUNLEDGER_LEASE_MS: String(LEASE_MS),
+      RUNLEDGER_LEASE_MS: String(options.leaseMs ?? LEASE_MS),
       RUNLEDGER_LOG_LEVEL: 'warn',
       RUNLEDGER_SIGNING_KEY: privateKey.export({ type: 'pkcs8', format: 'der' }).toString('base64'),
       RUNLEDGER_PUBLIC_URL: balancer.url,
       DEPLOY_BUILD_BASE_DIR: join(folder, 'builds'),
       FAULT_EXECUTIONS: join(folder, 'executions.jsonl'),
-      ...options.env,
     };
     const start = (role: Role, number: number): Promise<ServerProcess> =>
       ServerProcess.start({
