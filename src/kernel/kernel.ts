@@ -101,7 +101,7 @@ export class Kernel {
       leaseMs: settings.leaseMs,
     });
     this.foreign = new ForeignWork(queue, clock, ids, metrics, logger, signingKey.derive('claims'));
-    this.idempotency = new Idempotency(this.streams, ids, signingKey.derive('idempotency'));
+    this.idempotency = new Idempotency(this.streams, ids, signingKey.derive('idempotency'), clock);
     this.outbound = new OutboundClient({
       clock,
       allowed: parseAllowedCidrs(settings.webhookAllowCidrs),

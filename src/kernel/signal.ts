@@ -1,3 +1,5 @@
+import type { Clock } from './ports/clock.js';
+
 /** Wakes everybody who waits. `next` is taken before the look at what one waits for, so that nothing is slept over. */
 export class Signal {
   private pending = Promise.withResolvers<void>();
@@ -27,6 +29,17 @@ export class Turns {
     const turn = this.last.then(work, work);
     this.last = turn.catch(() => undefined);
     return turn;
+  }
+}
+
+/** Waits for what never fails, at most `limitMs`. @returns whether it has come. */
+export async function inTime(awaited: Promise<unknown>, limitMs: number, clock: Clock): Promise<boolean> {
+  const over = new AbortController();
+  const late = clock.sleep(limitMs, over.signal).then(() => false);
+  try {
+    return await Promise.race([awaited.then(() => true), late]);
+  } finally {
+    over.abort();
   }
 }
 

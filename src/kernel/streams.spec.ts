@@ -259,6 +259,22 @@ describe('a log that does not answer', () => {
     await expect(ledger.whileTimePasses(addTo(4, bad))).rejects.toThrow(Unavailable);
     expect((await addTo(2, bad)).state.total).toBe(7);
   });
+
+  it('holds up no command for longer than ten seconds before its turn, and lets no two pass at once', async () => {
+    const log = new FaultyLog(ledger.log);
+    const frozen = Promise.withResolvers<void>();
+    log.frozen = frozen.promise;
+    const bad = ledger.streams(log);
+    const first = addTo(1, bad);
+    const late = Promise.allSettled([addTo(2, bad), addTo(3, bad)]);
+    await ledger.pass(10_000);
+    const reasons = (await late).map((outcome) => outcome.status === 'rejected' && outcome.reason);
+    expect(reasons).toEqual([expect.any(Unavailable), expect.any(Unavailable)]);
+    const next = addTo(4, bad);
+    frozen.resolve();
+    expect((await Promise.all([first, next])).map(({ state }) => state.total)).toEqual([1, 5]);
+    expect(log.sent).toHaveLength(2);
+  });
 });
 
 describe('history that this code cannot read', () => {

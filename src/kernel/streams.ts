@@ -10,6 +10,7 @@ import type { Appended, EventLog, ExpectedRevision, Position, SealedEvent, Store
 import type { Ids } from './ports/ids.js';
 import { currentContext } from './request-context.js';
 import { sealed } from './sealed-events.js';
+import { inTime } from './signal.js';
 
 /** An aggregate as it stands: its state, and where its stream and hash chain end. */
 interface Loaded {
@@ -34,6 +35,8 @@ export interface Outcome<State, Event> {
 const MAX_ATTEMPTS = 50;
 /** How often the same append is sent again when its outcome is unknown. */
 const MAX_SENDS = 3;
+/** How long a command waits for earlier ones: where the log does not answer, each of them takes as long as it may. */
+const MAX_TURN_MS = 10_000;
 const PAGE = 1_000;
 
 /** How much is kept of what was loaded. */
@@ -76,7 +79,7 @@ export class Streams {
    *
    * @param isNew The stream most likely has no event yet: it is not looked for, and found by the conflict if it has.
    * @throws Refused as the decider says, InvalidEvent for an event outside of its contract, TooLarge,
-   *   Conflict when others won fifty times in a row, Unavailable when the log does not answer.
+   *   Conflict when others won fifty times in a row, Unavailable when the log does not answer, or too many wait for it.
    */
   async transact<State, Command, Event extends DomainEvent>(
     decider: Decider<State, Command, Event>,
@@ -241,12 +244,18 @@ export class Streams {
     const before = this.turns.get(stream);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.turns.set(stream, promise);
-    try {
-      await before;
-      return await work();
-    } finally {
+    const end = (): void => {
       if (this.turns.get(stream) === promise) this.turns.delete(stream);
       resolve();
+    };
+    if (before && !(await inTime(before, MAX_TURN_MS, this.clock))) {
+      void before.then(end);
+      throw new Unavailable(`Earlier commands on ${stream} still wait for the log`);
+    }
+    try {
+      return await work();
+    } finally {
+      end();
     }
   }
 }

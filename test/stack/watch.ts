@@ -30,13 +30,13 @@ export class Watch {
     }
   }
 
-  /** Waits until all that was asked for is done, sent, folded and published. */
-  async rest(): Promise<void> {
+  /** Waits until all that was asked for is done, sent, folded and, where that is wanted, published. */
+  async rest(published: boolean): Promise<void> {
     let last = '';
     await until(
       'the fleet comes to rest',
       async () => {
-        const open = await this.open();
+        const open = await this.open(published);
         if (open !== last && process.env['RUNLEDGER_TEST_TALK']) process.stderr.write(`  waiting for ${open}\n`);
         last = open;
         return open === '';
@@ -48,7 +48,7 @@ export class Watch {
   }
 
   /** What is still to come, in words; empty when nothing is. */
-  private async open(): Promise<string> {
+  private async open(published: boolean): Promise<string> {
     const events = await this.events();
     const running = [...runsOf(events).values()].filter(isRunning).length;
     if (running > 0) return `${running} runs`;
@@ -59,8 +59,8 @@ export class Watch {
     if (delivered < expected) return `${expected - delivered} webhooks`;
     const lagging = await this.lagging();
     if (lagging.length > 0) return `views ${lagging.join(', ')}`;
-    const published = (await this.onBus((manager) => manager.streams.info(EVENTS))).state.messages;
-    if (published < events.length) return `${events.length - published} events on the bus`;
+    const onBus = (await this.onBus((manager) => manager.streams.info(EVENTS))).state.messages;
+    if (published && onBus < events.length) return `${events.length - onBus} events on the bus`;
     return (await this.events()).length === this.seen.length ? '' : 'further events';
   }
 

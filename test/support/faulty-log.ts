@@ -17,6 +17,8 @@ export class FaultyLog extends EventLog {
   loseAnswers = 0;
   /** So many appends never arrive. */
   refuseAppends = 0;
+  /** Appends wait for it before they are sent. */
+  frozen: Promise<void> = Promise.resolve();
   readonly sent: (readonly SealedEvent[])[] = [];
   readonly streamsRead: string[] = [];
 
@@ -25,6 +27,7 @@ export class FaultyLog extends EventLog {
   }
 
   override async append(stream: string, expected: ExpectedRevision, events: readonly SealedEvent[]): Promise<Appended> {
+    await this.frozen;
     this.sent.push(events);
     if (this.refuseAppends-- > 0) throw new Unavailable('The log did not get it');
     const appended = await this.log.append(stream, expected, events);

@@ -69,8 +69,8 @@ export class HypershiftClient {
     }
   }
 
-  /** Sends once. Rejects when no answer comes. */
-  async once(ask: Ask, sent = 1): Promise<Told & { readonly retryAfterMs: number }> {
+  /** Sends once. Rejects when no answer comes, or not in time. */
+  async once(ask: Ask, sent = 1, limitMs = this.limitMs): Promise<Told & { readonly retryAfterMs: number }> {
     const { method, path, body, key, headers } = ask;
     const runId = RUN.exec(path)?.[1] ?? '';
     const newest = this.newest.get(runId);
@@ -83,7 +83,7 @@ export class HypershiftClient {
         ...(key === undefined ? {} : { 'idempotency-key': key }),
       },
       ...(body ? { body: JSON.stringify(body) } : {}),
-      ...(this.limitMs === undefined ? {} : { signal: AbortSignal.timeout(this.limitMs) }),
+      ...(limitMs === undefined ? {} : { signal: AbortSignal.timeout(limitMs) }),
     });
     const text = await response.text();
     const json = text === '' ? undefined : (JSON.parse(text) as { run_id?: string });

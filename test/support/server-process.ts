@@ -9,6 +9,7 @@ import { until } from './until.js';
 const SERVER = fileURLToPath(new URL('../faults/server.mjs', import.meta.url));
 /** Below the range from which systems hand out free ports: nobody else takes it while the server is down. */
 const PORTS = { from: 20_000, to: 30_000 };
+const LAST_LINES = 20;
 
 /** At which group of writes a server kills itself, counted from 1. */
 export interface CutPoint {
@@ -182,7 +183,7 @@ export class ServerProcess {
         this.revive(next);
       } else if (!this.stopping) {
         this.up = Promise.reject(
-          new Error(`The server ended by itself, with ${code ?? signal}: ${this.errors.at(-1)}`),
+          new Error(`The server ended by itself, with ${code ?? signal}:\n${this.lines.slice(-LAST_LINES).join('\n')}`),
         );
         this.up.catch(() => undefined);
       }

@@ -14,6 +14,7 @@ describe('an error of the driver', () => {
     ['a time limit', answered(50)],
     ['a primary that steps down', answered(10_107)],
     ['a server that shuts down', answered(11_600)],
+    ['a FerretDB that shuts down', answered(1, { errmsg: '[msg_find.go:344] context canceled after delay' })],
     ['a quorum that is lost', answered(91)],
     ['what the server marks as passing', answered(123_456, { errorLabels: ['RetryableWriteError'] })],
     ['a write that the majority has not acknowledged', new MongoWriteConcernError(unacknowledged)],
@@ -26,6 +27,7 @@ describe('an error of the driver', () => {
   it.each([
     ['missing rights', answered(13)],
     ['a request that no server can carry out', answered(2)],
+    ['an error in the server', answered(1)],
     ['what is not the driver’s', new TypeError('a bug')],
   ])('stays what it is for %s', (_, error) => {
     expect(translated(error)).toBe(error);

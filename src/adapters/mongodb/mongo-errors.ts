@@ -23,6 +23,9 @@ const PASSING = new Set([
   13_436,
 ]);
 
+/** How FerretDB tells that it shuts down while it answers: as an internal error, where MongoDB says 11600. */
+const INTERNAL_ERROR = 1;
+const CANCELED = /context canceled/;
 const LABELS = ['RetryableWriteError', 'RetryableError', 'SystemOverloadedError', 'TransientTransactionError'];
 
 /** What an error of the driver is to callers: `Unavailable` where trying again later is right, else itself. */
@@ -50,5 +53,6 @@ function isPassing(error: unknown): error is MongoError {
   // What breaks the connection of a bulk comes as an answer of the server that has no code.
   if (error instanceof MongoBulkWriteError && error.code === undefined) return true;
   if (LABELS.some((label) => error.hasErrorLabel(label))) return true;
-  return error instanceof MongoServerError && PASSING.has(Number(error.code));
+  if (!(error instanceof MongoServerError)) return false;
+  return PASSING.has(Number(error.code)) || (error.code === INTERNAL_ERROR && CANCELED.test(error.message));
 }

@@ -131,6 +131,16 @@ describe('views in MongoDB', () => {
       }
       expect(await views.count(collection)).toBe(200);
       expect(await stored('k1')).toEqual({ from: 0 });
+      const newest = 'k2';
+      for (let position = 10; position < 100; position += 2) {
+        const versions = [position + 1, position].map((each) => one(newest, each, { each }));
+        const writes = others.map((store, n) => {
+          const version = versions[n] ?? one(newest, position);
+          return store.write([{ collection, documents: [version, one('k3', version.position)] }]);
+        });
+        await Promise.all(writes);
+        expect(await stored(newest)).toEqual({ each: position + 1 });
+      }
     } finally {
       await Promise.all(others.map((store) => store.close()));
     }

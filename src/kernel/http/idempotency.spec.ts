@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { TestLedger } from '../../../test/support/test-ledger.js';
 import type { RequestEvent } from '../../../contracts/runledger/ledger.events.js';
-import { Refused } from '../errors.js';
+import { Refused, Unavailable } from '../errors.js';
 import {
   Idempotency,
   requestDecider,
@@ -71,7 +71,7 @@ describe('repeated requests', () => {
 
   beforeEach(async () => {
     ledger = await TestLedger.open();
-    idempotency = new Idempotency(ledger.streams(), ledger.ids, encryptionKey);
+    idempotency = new Idempotency(ledger.streams(), ledger.ids, encryptionKey, ledger.clock);
   });
   afterEach(() => ledger.close());
 
@@ -87,7 +87,9 @@ describe('repeated requests', () => {
     taken.release();
     expect(await idempotency.accept('k', 'ada', 'f')).toEqual(first);
     await ledger.reopen();
-    expect(await new Idempotency(ledger.streams(), ledger.ids, encryptionKey).accept('k', 'ada', 'f')).toEqual(first);
+    expect(
+      await new Idempotency(ledger.streams(), ledger.ids, encryptionKey, ledger.clock).accept('k', 'ada', 'f'),
+    ).toEqual(first);
   });
 
   it('wait while the first is carried out', async () => {
@@ -101,13 +103,28 @@ describe('repeated requests', () => {
     expect(await second).toEqual(first);
   });
 
+  it('wait ten seconds at most, and can be repeated', async () => {
+    const taken = await claim('k');
+    const second = idempotency.accept('k', 'ada', 'f');
+    const [outcome] = await Promise.all([Promise.allSettled([second]), ledger.pass(10_000)]);
+    expect(outcome).toEqual([{ status: 'rejected', reason: expect.any(Unavailable) }]);
+    await idempotency.answered(taken, first);
+    taken.release();
+    expect(await idempotency.accept('k', 'ada', 'f')).toEqual(first);
+  });
+
   it('are carried out under the same command id when the first was never answered', async () => {
     const taken = await claim('k');
     taken.release();
     const again = await claim('k');
     expect(again.commandId).toBe(taken.commandId);
     again.release();
-    const elsewhere = await claim('k', 'ada', 'f', new Idempotency(ledger.streams(), ledger.ids, encryptionKey));
+    const elsewhere = await claim(
+      'k',
+      'ada',
+      'f',
+      new Idempotency(ledger.streams(), ledger.ids, encryptionKey, ledger.clock),
+    );
     expect(elsewhere.commandId).toBe(taken.commandId);
   });
 
@@ -139,7 +156,7 @@ describe('repeated requests', () => {
     const log = JSON.stringify(await ledger.events());
     expect(log).not.toContain('hunter2');
     expect(log).not.toContain(Buffer.from('hunter2').toString('base64').slice(0, 8));
-    const stranger = new Idempotency(ledger.streams(), ledger.ids, Buffer.alloc(32, 2));
+    const stranger = new Idempotency(ledger.streams(), ledger.ids, Buffer.alloc(32, 2), ledger.clock);
     await expect(stranger.accept('k', 'ada', 'f')).rejects.toThrow();
   });
 });

@@ -1,11 +1,15 @@
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto';
 import type { RequestEvent } from '../../../contracts/runledger/ledger.events.js';
 import type { Decider } from '../decider.js';
-import { Refused } from '../errors.js';
+import { Refused, Unavailable } from '../errors.js';
+import type { Clock } from '../ports/clock.js';
 import type { Ids } from '../ports/ids.js';
+import { inTime } from '../signal.js';
 import type { Streams } from '../streams.js';
 
 const KEPT_MS = 24 * 3_600_000;
+/** How long a request waits for another with the same key. */
+const MAX_WAIT_MS = 10_000;
 const scope = { system: 'runledger', tenant: 'runledger' } as const;
 
 /** What a request was answered with. */
@@ -81,6 +85,7 @@ export class Idempotency {
     private readonly ids: Ids,
     /** 32 bytes. Answers may hold secrets, and the log is read by many. */
     private readonly encryptionKey: Buffer,
+    private readonly clock: Clock,
   ) {}
 
   /**
@@ -88,10 +93,15 @@ export class Idempotency {
    *
    * @param caller What tells one caller's keys from another's.
    * @throws Refused `mismatch` when the key was used for another request.
+   * @throws Unavailable when the same request takes too long elsewhere in this process.
    */
   async accept(key: string, caller: string, fingerprint: string): Promise<Answer | Claim> {
     const stream = `runledger.request-${createHash('sha256').update(`${caller}\n${key}`).digest('hex')}`;
-    while (this.running.has(stream)) await this.running.get(stream);
+    const waitsUntil = this.clock.steady() + MAX_WAIT_MS;
+    for (let same = this.running.get(stream); same; same = this.running.get(stream)) {
+      const left = waitsUntil - this.clock.steady();
+      if (left <= 0 || !(await inTime(same, left, this.clock))) throw new Unavailable('The same request is under way');
+    }
     const { promise, resolve } = Promise.withResolvers<void>();
     this.running.set(stream, promise);
     const release = (): void => {

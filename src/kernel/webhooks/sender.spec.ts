@@ -220,6 +220,24 @@ describe('a receiver that fails', () => {
     expect(last?.data).not.toHaveProperty('retryAt');
   });
 
+  it('is tried again after its pause, however far ahead the clock was of the process that has recorded it', async () => {
+    answer = () => 500;
+    const now = ledger.clock.now();
+    ledger.clock.set(now + 3_600_000);
+    const sender = await start();
+    await ledger.count('a');
+    await untilRecorded(1);
+    await stop(sender);
+    ledger.clock.set(now);
+    answer = () => 200;
+    await start();
+    await eventually(
+      async () => (await recorded()).length >= 2,
+      () => ledger.clock.advance(100),
+    );
+    expect(await outcomes()).toEqual(['a webhook.attempt_failed 1', 'a webhook.delivered 2']);
+  });
+
   it('for one run holds up only that run', async () => {
     answer = ({ counter }) => (counter === 'a' ? 500 : 200);
     await start();

@@ -130,7 +130,12 @@ export class WebhookSender {
     if (!delivery || event.data.endpoint !== this.endpoint.id) return;
     if (event.type === 'webhook.attempt_failed') {
       delivery.attempts = event.data.attempts;
-      delivery.due = this.clock.steady() + Math.max(0, Date.parse(event.data.retryAt) - this.clock.now());
+      // By the clock of the process that recorded it, which may be ahead of ours: no pause becomes longer than it is.
+      const waitMs = Math.min(
+        Date.parse(event.data.retryAt) - this.clock.now(),
+        this.pauseAfter(event.data.attempts) ?? 0,
+      );
+      delivery.due = this.clock.steady() + Math.max(0, waitMs);
       return;
     }
     this.forget(delivery);
@@ -150,7 +155,7 @@ export class WebhookSender {
     this.metrics.deliveries.inc({ endpoint: this.endpoint.id, outcome: outcome.type.slice('webhook.'.length) });
     if (!(await this.record(delivery, outcome))) return;
     if (outcome.type === 'webhook.attempt_failed') {
-      delivery.due = this.clock.steady() + (this.endpoint.schedule.pausesMs[delivery.attempts - 1] ?? 0);
+      delivery.due = this.clock.steady() + (this.pauseAfter(delivery.attempts) ?? 0);
       return;
     }
     if (outcome.type === 'webhook.abandoned') {
@@ -181,8 +186,13 @@ export class WebhookSender {
     }
   }
 
+  /** undefined when no attempt follows. */
+  private pauseAfter(attempts: number): number | undefined {
+    return this.endpoint.schedule.pausesMs[attempts - 1];
+  }
+
   private outcome({ id, message, attempts }: Delivery, { status, error, durationMs }: Attempt): WebhookEvent {
-    const { system, id: endpoint, schedule } = this.endpoint;
+    const { system, id: endpoint } = this.endpoint;
     const { tenant, runId, event } = message;
     const data = {
       system,
@@ -196,7 +206,7 @@ export class WebhookSender {
       durationMs: Math.round(durationMs * 10) / 10,
     };
     if (error === null) return { type: 'webhook.delivered', data };
-    const pauseMs = schedule.pausesMs[attempts - 1];
+    const pauseMs = this.pauseAfter(attempts);
     if (pauseMs === undefined) return { type: 'webhook.abandoned', data: { ...data, error } };
     const retryAt = new Date(this.clock.now() + pauseMs).toISOString();
     return { type: 'webhook.attempt_failed', data: { ...data, error, retryAt } };

@@ -208,6 +208,20 @@ describe('comparing the log with the queue', () => {
     expect(await running.reconcile(60_000)).toBe(1);
   });
 
+  it('puts back what was opened by a process whose clock was ahead', async () => {
+    const running = await start();
+    await until(async () => (await views.status(openWork)).state === 'live');
+    await stopAll();
+    views = await Projecting.start(ledger, [openWork]);
+    const now = ledger.clock.now();
+    ledger.clock.set(now + 3_600_000);
+    await ledger.count('a', 1);
+    ledger.clock.set(now);
+    await views.caughtUp();
+    expect(await running.reconcile(60_000)).toBe(1);
+    expect(await waiting()).toBe(1);
+  });
+
   it('puts on the queue what a command was expected to go on with, and has not', async () => {
     await start();
     await ledger.streams().transact(counterDecider, counterStream('a'), { type: 'add', counter: 'a', by: -1 });

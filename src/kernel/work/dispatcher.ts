@@ -4,6 +4,7 @@ import { Effect } from '../effect.js';
 import { systemOf } from '../event-catalog.js';
 import type { Clock } from '../ports/clock.js';
 import type { EventLog, StoredEvent } from '../ports/event-log.js';
+import type { Condition } from '../ports/view-store.js';
 import type { Job, WorkQueue } from '../ports/work-queue.js';
 import type { ReadableEvents } from '../readable-events.js';
 import { inContext } from '../request-context.js';
@@ -58,12 +59,20 @@ export class Dispatcher {
 
   /** Puts every open job that the queue does not hold back on it. @returns how many that were. */
   async reconcile(graceMs: number = GRACE_MS): Promise<number> {
-    const before = new Date(this.clock.now() - graceMs).toISOString();
+    const now = this.clock.now();
+    const [before, ahead] = [now - graceMs, now + graceMs].map((ms) => new Date(ms).toISOString()) as [string, string];
+    // What is yet to come was opened by a process whose clock is ahead: nobody knows how long ago.
+    const restored = (await this.restore({ lt: before })) + (await this.restore({ gte: ahead }));
+    if (restored > 0) this.logger.warn({ restored }, 'open work was not on the queue, put back');
+    return restored;
+  }
+
+  private async restore(since: Condition): Promise<number> {
     let restored = 0;
     let after: string | undefined;
     do {
       const page = await this.views.find(this.openWork, {
-        where: { since: { lt: before } },
+        where: { since },
         orderBy: ['since'],
         limit: 500,
         ...(after === undefined ? {} : { after }),
@@ -75,7 +84,6 @@ export class Dispatcher {
       restored += missing.length;
       after = page.next;
     } while (after !== undefined);
-    if (restored > 0) this.logger.warn({ restored }, 'open work was not on the queue, put back');
     return restored;
   }
 

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { execFile, execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { chmod, copyFile, cp, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
@@ -22,8 +23,10 @@ const run = promisify(execFile);
  * @returns the path of the program.
  */
 export async function builtByGo(server) {
-  const { name, version } = server;
-  const program = join(CACHE, `${name}-${version}`);
+  const { name, version, patches } = server;
+  // With other patches it is another program.
+  const patched = patches ? `-${createHash('sha256').update(JSON.stringify(patches)).digest('hex').slice(0, 8)}` : '';
+  const program = join(CACHE, `${name}-${version}${patched}`);
   if (existsSync(program)) return program;
   await mkdir(CACHE, { recursive: true });
   const lock = `${program}.building`;

@@ -1,7 +1,7 @@
 /**
  * FerretDB 1.24: a server that speaks MongoDB's protocol and keeps its documents in SQLite files. For tests where no
- * MongoDB is at hand. It has no sessions, no transactions, and updates that are not atomic: it looks which document
- * matches and then writes it.
+ * MongoDB is at hand. It has no sessions and no transactions. Its updates are not atomic as it comes (it looks which
+ * document matches and then writes it, so that of two at once one is lost); here they are, as in MongoDB.
  */
 import { join } from 'node:path';
 import { builtByGo } from './built-by-go.mjs';
@@ -25,7 +25,19 @@ export async function buildFerretDb() {
         // Each update of a document keeps a connection to SQLite until the whole command ends, and there are a hundred.
         file: 'internal/handler/msg_update.go',
         text: 'common.UpdateDocument(ctx, c, "update", iter, &u)',
-        by: 'common.UpdateDocument(ctx, c, "update", iter, &u)\n\t\tcloser.Close()',
+        by: 'common.UpdateDocument(ctx, c, "update", iter, &u)\n\t\tcloser.Close()\n\t\tupdates.Unlock()',
+      },
+      // One update at a time.
+      { file: 'internal/handler/msg_update.go', text: '\t"fmt"\n', by: '\t"fmt"\n\t"sync"\n' },
+      {
+        file: 'internal/handler/msg_update.go',
+        text: '// updateDocument iterate',
+        by: 'var updates sync.Mutex\n\n// updateDocument iterate',
+      },
+      {
+        file: 'internal/handler/msg_update.go',
+        text: 'res, err := c.Query(ctx, &qp)\n\t\tif err != nil {\n',
+        by: 'updates.Lock()\n\n\t\tres, err := c.Query(ctx, &qp)\n\t\tif err != nil {\n\t\t\tupdates.Unlock()\n',
       },
     ],
   });
