@@ -21,24 +21,27 @@ export async function spanOf(log: EventLog, fromMs: number | undefined, toMs: nu
   return { after, before };
 }
 
-/** Two positions: the event at the first was recorded before `ms`, and what is at the second or later was not. */
+/** Positions of two events: that at the first was recorded before `ms`, and what is at the second or later was not. */
 async function turningPoint(log: EventLog, ms: number): Promise<[Position, Position]> {
-  const head = await log.head();
-  let [earlier, later] = [START, head];
   let [newest] = await log.readAll(Infinity, { backwards: true, limit: 1 });
   if (!newest || timeOf(newest) < ms) return [newest?.position ?? START, Infinity];
+  let [earlier, later, turned] = [START, newest.position, newest.position];
   try {
     while (later - earlier > 1) {
       const middle = Math.floor((earlier + later) / 2);
       [newest] = await log.readAll(middle, { limit: 1 });
-      if (newest && newest.position <= later && timeOf(newest) < ms) earlier = newest.position;
-      else later = middle;
+      if (newest && newest.position <= later && timeOf(newest) < ms) {
+        earlier = newest.position;
+      } else {
+        later = middle;
+        turned = Math.min(turned, newest?.position ?? Infinity);
+      }
     }
   } catch (error) {
     if (error instanceof Refused) return [START, Infinity];
     throw error;
   }
-  return [earlier, later + 1];
+  return [earlier, turned];
 }
 
 /** What has no time does not lead astray: it counts as recorded at the beginning. */
