@@ -27,6 +27,7 @@ import { Streams } from './streams.js';
 import type { SystemDefinition } from './system.js';
 import { FollowedViews } from './views/followed-views.js';
 import { Freshness } from './views/freshness.js';
+import { LogEnd } from './views/log-end.js';
 import { ViewOperator } from './views/operator.js';
 import { Projector } from './views/projector.js';
 import { ServingViews } from './views/serving-views.js';
@@ -91,7 +92,8 @@ export class Kernel {
       isShared: settings.servers.mongo !== undefined,
     });
     this.serving = new ServingViews(this.projector, new FollowedViews(views, clock), log);
-    this.views = new Views(this.serving, views, this.freshness);
+    const isShared = settings.servers.eventStore !== undefined;
+    this.views = new Views(this.serving, views, this.freshness, isShared ? new LogEnd(log, clock, logger) : undefined);
     const cursors = new Cursors(views);
     const events = new ReadableEvents(catalog, metrics, logger);
     this.workers = new WorkerPool(queue, clock, ids, metrics, logger, {

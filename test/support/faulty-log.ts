@@ -19,6 +19,8 @@ export class FaultyLog extends EventLog {
   refuseAppends = 0;
   /** Appends wait for it before they are sent. */
   frozen: Promise<void> = Promise.resolve();
+  /** Who asks where the log ends waits for it. */
+  endless: Promise<void> = Promise.resolve();
   readonly sent: (readonly SealedEvent[])[] = [];
   readonly streamsRead: string[] = [];
 
@@ -44,7 +46,8 @@ export class FaultyLog extends EventLog {
     return this.log.readAll(from, options);
   }
 
-  override head(): Promise<Position> {
+  override async head(): Promise<Position> {
+    await this.endless;
     return this.log.head();
   }
 

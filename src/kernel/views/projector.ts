@@ -138,7 +138,7 @@ export class Projector {
   async reached(name: string, position: Position, timeoutMs: number): Promise<boolean> {
     const entry = this.entry(name);
     const there = (): boolean => entry.serving !== undefined && entry.serving.position >= position;
-    if (there()) return true;
+    if (there() || timeoutMs <= 0) return there();
     const late = new AbortController();
     const timeout = this.clock.sleep(timeoutMs, late.signal).then(() => late.abort());
     try {

@@ -5,7 +5,10 @@ import { Projecting } from '../../../test/support/projecting.js';
 import { TestLedger } from '../../../test/support/test-ledger.js';
 import { Unavailable } from '../errors.js';
 import { inContext, type AnswerFacts } from '../request-context.js';
-import { MAX_WAIT_MS } from './views.js';
+import { FaultyLog } from '../../../test/support/faulty-log.js';
+import { Freshness } from './freshness.js';
+import { LogEnd } from './log-end.js';
+import { MAX_WAIT_MS, Views } from './views.js';
 
 let ledger: TestLedger;
 let store: FaultyViewStore;
@@ -115,8 +118,87 @@ describe('a read after a write', () => {
     process = await Projecting.start(ledger, [broken]);
     await ledger.count('a', 1);
     await process.until(async () => (await process.status(broken)).state === 'stopped');
-    const { answer, facts } = asking(() => process.get(broken, 'a', 'acme'));
-    expect(await answer).toBeUndefined();
+    const { answer, facts } = asking(() => process.views.find(broken, {}, 'acme'));
+    expect((await answer).docs).toEqual([]);
+    expect(facts.stale).toBe(true);
+  });
+
+  it('does not say that there is none where the view lags', async () => {
+    hold();
+    await ledger.count('a', 1);
+    const { answer } = asking(() => process.get(counterView, 'a', 'acme'));
+    await expect(ledger.whileTimePasses(answer)).rejects.toThrow(
+      new Unavailable('The view sample.counter lags behind what was written'),
+    );
+  });
+});
+
+describe('a read where other processes write too', () => {
+  let log: FaultyLog;
+  let views: Views;
+  beforeEach(() => {
+    log = new FaultyLog(ledger.log);
+    const { projector } = process;
+    views = new Views(projector, store, new Freshness(), new LogEnd(log, ledger.clock, ledger.logger));
+  });
+
+  it('shows what any of them had written before it', async () => {
+    for (let total = 1; total <= 20; total++) {
+      await ledger.count('a', 1);
+      const asked = Array.from({ length: 3 }, () => asking(() => views.get(counterView, 'a', 'acme')));
+      for (const { answer, facts } of asked) {
+        expect(await answer).toMatchObject({ total });
+        expect(facts.stale).toBeUndefined();
+      }
+    }
+  });
+
+  it('waits once for a view that does not come, then nobody does until it has', async () => {
+    await ledger.count('a', 1);
+    await process.caughtUp();
+    hold();
+    await ledger.count('a', 1);
+    const first = asking(() => views.get(counterView, 'a', 'acme'));
+    await ledger.pass(1);
+    expect(first.settled()).toBe(false);
+    expect((await ledger.whileTimePasses(first.answer))?.total).toBe(1);
+    const second = asking(() => views.get(counterView, 'a', 'acme'));
+    // No time passes.
+    expect((await second.answer)?.total).toBe(1);
+    expect([first.facts.stale, second.facts.stale]).toEqual([true, true]);
+    release();
+    await process.caughtUp();
+    const third = asking(() => views.get(counterView, 'a', 'acme'));
+    expect((await third.answer)?.total).toBe(2);
+    expect(third.facts.stale).toBeUndefined();
+  });
+
+  it('waits once for a log that does not tell where it ends', async () => {
+    await ledger.count('a', 1);
+    await process.caughtUp();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    log.endless = promise;
+    const first = asking(() => views.get(counterView, 'a', 'acme'));
+    expect((await ledger.whileTimePasses(first.answer))?.total).toBe(1);
+    const second = asking(() => views.get(counterView, 'a', 'acme'));
+    expect((await second.answer)?.total).toBe(1);
+    expect([first.facts.stale, second.facts.stale]).toEqual([true, true]);
+    await expect(views.get(counterView, 'b', 'acme')).rejects.toThrow(Unavailable);
+    resolve();
+    const isFresh = async (): Promise<boolean> => {
+      const { answer, facts } = asking(() => views.get(counterView, 'a', 'acme'));
+      await answer;
+      return facts.stale === undefined;
+    };
+    await process.until(isFresh);
+  });
+
+  it('takes an error of the log for no answer', async () => {
+    await ledger.count('a', 1);
+    await process.caughtUp();
+    log.endless = Promise.reject(new Unavailable('The log is away'));
+    const { answer, facts } = asking(() => views.get(counterView, 'a', 'acme'));
+    expect((await answer)?.total).toBe(1);
     expect(facts.stale).toBe(true);
   });
 });

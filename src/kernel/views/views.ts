@@ -3,6 +3,7 @@ import { START, type Position } from '../ports/event-log.js';
 import type { ViewQuery, ViewStore } from '../ports/view-store.js';
 import { currentContext } from '../request-context.js';
 import type { Freshness } from './freshness.js';
+import type { LogEnd } from './log-end.js';
 import type { ViewSource } from './serving-views.js';
 import { SERVING_MARK, type View } from './view.js';
 
@@ -15,36 +16,50 @@ export interface DocPage<Doc> {
   readonly next?: string;
 }
 
+/** The collection that answers, and whether it shows all that it must. */
+interface Serving {
+  readonly collection: string;
+  readonly fresh: boolean;
+}
+
 /**
- * Answers queries from views, after they have caught up with what this process wrote for the tenant, and with the
- * position that the caller asks for.
+ * Answers queries from views, after they have caught up with what this process wrote for the tenant, with what any other
+ * process wrote where there are others, and with the position that the caller asks for.
  */
 export class Views {
+  /** Views that have not come as far as others had written in time: nobody waits for that again before they have. */
+  private readonly late = new Map<string, Position>();
+
   constructor(
     private readonly source: ViewSource,
     private readonly store: ViewStore,
     private readonly freshness: Freshness,
+    /** Where other processes write to the same log. */
+    private readonly end?: LogEnd,
   ) {}
 
   /**
    * One document; undefined when there is none.
    *
    * @param tenant Whose writes the answer must show; everybody's when left out.
-   * @throws Unavailable while the view has never been built, or is being built again after a loss.
+   * @throws Unavailable while the view has never been built, or is being built again after a loss, and where there is
+   *   none in a view that lags: nobody knows.
    */
   // oxlint-disable-next-line typescript/no-explicit-any
   async get<Doc extends object>(view: View<Doc, any>, key: string, tenant?: string): Promise<Doc | undefined> {
-    return this.ask(view.name, tenant, async (collection) => {
+    return this.ask(view.name, tenant, async ({ collection, fresh }) => {
       const documents = await this.store.load(collection, [key, SERVING_MARK]);
       if (!documents.some((document) => document.key === SERVING_MARK)) return undefined;
-      return { answer: (documents.find((document) => document.key === key)?.doc ?? undefined) as Doc | undefined };
+      const answer = documents.find((document) => document.key === key)?.doc as Doc | null | undefined;
+      if (!answer && !fresh) throw new Unavailable(`The view ${view.name} lags behind what was written`);
+      return { answer: answer ?? undefined };
     });
   }
 
   /** One page of documents. @throws Unavailable as `get`. */
   // oxlint-disable-next-line typescript/no-explicit-any
   async find<Doc extends object>(view: View<Doc, any>, query: ViewQuery, tenant?: string): Promise<DocPage<Doc>> {
-    return this.ask(view.name, tenant, async (collection) => {
+    return this.ask(view.name, tenant, async ({ collection }) => {
       const { documents, next } = await this.store.find(collection, query);
       if ((await this.store.load(collection, [SERVING_MARK])).length === 0) return undefined;
       const docs = documents.map(({ doc }) => doc as unknown as Doc);
@@ -69,25 +84,44 @@ export class Views {
   private async ask<Answer>(
     name: string,
     tenant: string | undefined,
-    question: (collection: string) => Promise<{ answer: Answer } | undefined>,
+    question: (serving: Serving) => Promise<{ answer: Answer } | undefined>,
   ): Promise<Answer> {
     for (let attempt = 1; ; attempt++) {
-      const collection = await this.collection(name, tenant);
-      const reply = await question(collection);
+      const serving = await this.serving(name, tenant);
+      const reply = await question(serving);
       if (reply) return reply.answer;
       await this.source.inspectView(name);
-      if (attempt > 1 || this.source.serving(name)?.collection === collection) throw building(name);
+      if (attempt > 1 || this.source.serving(name)?.collection === serving.collection) throw building(name);
     }
   }
 
-  private async collection(name: string, tenant?: string): Promise<string> {
+  private async serving(name: string, tenant?: string): Promise<Serving> {
     const { minPosition = START, answer } = currentContext();
-    const wanted: Position = Math.max(minPosition, this.freshness.lastWrite(tenant));
-    const fresh = await this.source.reached(name, wanted, MAX_WAIT_MS);
+    const own: Position = Math.max(minPosition, this.freshness.lastWrite(tenant));
+    const fresh = await (this.end ? this.reachedAll(name, own, this.end) : this.reached(name, own));
     const serving = this.source.serving(name);
     if (!serving) throw building(name);
     if (!fresh && answer) answer.stale = true;
-    return serving.collection;
+    return { collection: serving.collection, fresh };
+  }
+
+  private reached(name: string, position: Position): Promise<boolean> {
+    return this.source.reached(name, position, MAX_WAIT_MS);
+  }
+
+  /** Waits for what this process has written, and for what others had. @returns whether the view shows all of it. */
+  private async reachedAll(name: string, own: Position, end: LogEnd): Promise<boolean> {
+    const newest = await end.position(MAX_WAIT_MS);
+    const late = this.late.get(name) ?? START;
+    const isLate = late > START && !(await this.source.reached(name, late, 0));
+    if (newest === undefined || isLate) {
+      await this.reached(name, own);
+      return false;
+    }
+    const fresh = await this.reached(name, Math.max(own, newest));
+    if (fresh) this.late.delete(name);
+    else this.late.set(name, newest);
+    return fresh;
   }
 }
 
