@@ -21,7 +21,7 @@ export const LEASE_MS = 1_500;
 const START_LIMIT_MS = 60_000;
 const LAST_LINES = 20;
 /** Errors for whoever runs the service, where a test has lost or spoiled what is built again then. */
-const EXPECTED = /"msg":"(view lost|view lies ahead of the log), building it again"/;
+const EXPECTED = /"msg":"(view lost|view was folded from another log), building it again"/;
 /** How long a client waits before it asks elsewhere: longer than any command may take that will be answered. */
 const ANSWER_LIMIT_MS = 60_000;
 

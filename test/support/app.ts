@@ -9,6 +9,8 @@ export interface TestApp {
   /** `http://127.0.0.1:<port>` */
   readonly origin: string;
   readonly dataDir: string;
+  /** Environment of a command line that works on what the service stores. */
+  readonly stores: Readonly<Record<string, string>>;
   /** Stops the service and starts it again on the same data. @returns the new one. */
   restart(env?: NodeJS.ProcessEnv): Promise<TestApp>;
   /** Stops the service and removes its data. */
@@ -37,6 +39,7 @@ async function startOn(
     app,
     origin,
     dataDir,
+    stores: { RUNLEDGER_DATA_DIR: dataDir, ...stack?.env },
     async restart(changed = env) {
       await app.close();
       return startOn(dataDir, changed, overrides, stack);

@@ -46,7 +46,12 @@ export class ServerProcess {
   static async start(options: ServerProcessOptions): Promise<ServerProcess> {
     const server = new ServerProcess(await freePort(), options);
     server.revive({});
-    await server.ready();
+    try {
+      await server.ready();
+    } catch (error) {
+      await server.stop(0);
+      throw error;
+    }
     return server;
   }
 
@@ -199,13 +204,24 @@ export class ServerProcess {
 
   /** @returns false when the process ended before it was ready. */
   private untilReady(child: ChildProcess): Promise<boolean> {
+    let last = 'no answer';
     const look = async (): Promise<'ready' | 'dead' | undefined> => {
       if (child.exitCode !== null || child.signalCode !== null) return 'dead';
       const answer = await fetch(`${this.origin}/readyz`).catch(() => undefined);
-      await answer?.body?.cancel();
-      return answer?.status === 200 ? 'ready' : undefined;
+      if (answer?.status === 200) {
+        await answer.body?.cancel();
+        return 'ready';
+      }
+      last = (await answer?.text().catch(() => undefined)) ?? 'no answer';
+      return undefined;
     };
-    return until('the server is ready again', look, this.options.recoveryLimitMs).then((state) => state === 'ready');
+    return until('the server is ready again', look, this.options.recoveryLimitMs).then(
+      (state) => state === 'ready',
+      (error: unknown) => {
+        const told = [String(error), `/readyz: ${last}`, ...this.lines.slice(-LAST_LINES)];
+        throw new Error(told.join('\n'), { cause: error });
+      },
+    );
   }
 
   private async ask(question: object): Promise<number> {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { RunHistoryBody, RunDifferenceBody, RunIndexBody } from '../../../src/ledger/audit/audit.dto.js';
 import { startApp, type TestApp } from '../../support/app.js';
-import { runCommand } from '../../support/cli.js';
+import { runCommand as runIn, type CommandOutcome } from '../../support/cli.js';
 import { Client, said } from '../../support/http.js';
 import { Hypershift, instantAgents } from '../../support/hypershift.js';
 
@@ -212,6 +212,7 @@ describe('GET /ledger/runs/{system}/{runId}', () => {
 });
 
 describe('on the command line', () => {
+  const runCommand = (args: readonly string[]): Promise<CommandOutcome> => runIn(args, service.stores);
   const data = (): string[] => ['--data', service.dataDir];
   const server = (): string[] => ['--url', service.origin, '--token', 'auditor-token'];
 
