@@ -24,6 +24,8 @@ class Member {
   readonly doing = new Set<string>();
   readonly story: string[] = [];
   failures = 0;
+  /** What begins and what ends waits for it. */
+  gate: Promise<void> = Promise.resolve();
   readonly duties: SharedDuties;
   private gone = false;
 
@@ -31,11 +33,13 @@ class Member {
     const options = { role: 'projector', names, member: name, leaseMs: LEASE_MS };
     this.duties = new SharedDuties(store, ledger.clock, ledger.logger, options, {
       take: async (duty) => {
+        await this.gate;
         if (this.failures-- > 0) throw new Error('The duty cannot be begun');
         this.story.push(`take ${duty}`);
         this.doing.add(duty);
       },
       leave: async (duty) => {
+        await this.gate;
         this.story.push(`leave ${duty}`);
         this.doing.delete(duty);
       },
@@ -140,6 +144,30 @@ describe('shared duties', () => {
     const before = [[...first.story], [...second.story]];
     for (let passed = 0; passed < 10 * LEASE_MS; passed += 500) await ledger.pass(500);
     expect([first.story, second.story]).toEqual(before);
+  });
+
+  it('are kept while they take longer to begin, or to end, than a lease lasts', async () => {
+    const slow = new Member('slow');
+    members.push(slow);
+    const begin = Promise.withResolvers<void>();
+    slow.gate = begin.promise;
+    const started = slow.duties.start();
+    for (let passed = 0; passed < 3 * LEASE_MS; passed += 500) await ledger.pass(500);
+    expect(slow.holds).toEqual(names);
+    begin.resolve();
+    await ledger.whileTimePasses(started);
+    expect(slow.story).toEqual(names.map((duty) => `take ${duty}`));
+
+    const end = Promise.withResolvers<void>();
+    slow.gate = end.promise;
+    const other = await Member.start('other');
+    for (let passed = 0; passed < 3 * LEASE_MS; passed += 500) await ledger.pass(500);
+    // What it keeps it acts on, and what it leaves others have when the lease has ended.
+    expect(slow.holds).toHaveLength(3);
+    expect(other.holds).toHaveLength(3);
+    end.resolve();
+    await until(() => slow.doing.size === 3);
+    expect(isShared(slow, other)).toBe(true);
   });
 
   it('come and go while the processes run', async () => {

@@ -110,6 +110,8 @@ export class SharedDuties implements Duties {
   /** Until when a duty is held, in steady time. */
   private readonly held = new Map<string, number>();
   private readonly turns = new Map<string, Turns>();
+  /** Those that are given back, and whose leases still are this process's. */
+  private readonly leaving = new Set<string>();
   private readonly stop = new AbortController();
   private loop: Promise<void> = Promise.resolve();
   private readonly names: Set<string>;
@@ -136,8 +138,9 @@ export class SharedDuties implements Duties {
   /** Takes what is free, and goes on looking. @throws Unavailable when the store cannot be reached. */
   async start(): Promise<void> {
     await this.rounds.take(() => this.share());
-    await this.settled();
+    // What begins slowly must not lose its lease over that.
     this.loop = this.shareForEver();
+    await this.settled();
   }
 
   /** Taken in a round that begins at once, by whoever has room. */
@@ -149,12 +152,7 @@ export class SharedDuties implements Duties {
 
   async remove(name: string): Promise<void> {
     if (!this.names.delete(name)) return;
-    await this.rounds.take(async () => {
-      if (!this.held.has(name)) return;
-      this.lose(name);
-      await this.turnsOf(name).take(async () => undefined);
-      await this.write([this.lease(name, null)]);
-    });
+    if (this.held.has(name)) await this.giveBack(name);
   }
 
   async close(): Promise<void> {
@@ -163,6 +161,8 @@ export class SharedDuties implements Duties {
     const mine = [...this.held.keys()];
     for (const name of mine) this.lose(name);
     await this.settled();
+    // What is still being given back.
+    await this.rounds.take(async () => undefined);
     try {
       await this.write([...mine.map((name) => this.lease(name, null)), this.signOfLife(false)]);
     } catch (error) {
@@ -196,12 +196,16 @@ export class SharedDuties implements Duties {
     const fair = Math.ceil(names.length / this.membersAlive());
     const kept = mine.slice(0, fair);
     const wanted = names.filter((name) => this.isFree(name)).slice(0, Math.max(0, fair - kept.length));
-    const given = mine.slice(fair);
-    for (const name of given) this.lose(name);
-    await Promise.all(given.map((name) => this.turnsOf(name).take(async () => undefined)));
+    for (const name of mine.slice(fair)) {
+      void this.giveBack(name).catch((error: unknown) =>
+        this.logger.warn(
+          { err: error, duty: name },
+          'a duty could not be given back, others take it when its lease ends',
+        ),
+      );
+    }
     await this.write([
       this.signOfLife(true),
-      ...given.map((name) => this.lease(name, null)),
       ...[...kept, ...wanted].map((name) => this.lease(name, this.options.member)),
     ]);
     await this.look();
@@ -256,7 +260,7 @@ export class SharedDuties implements Duties {
   }
 
   private isFree(name: string): boolean {
-    if (this.held.has(name)) return false;
+    if (this.held.has(name) || this.leaving.has(name)) return false;
     const seen = this.seen.get(this.dutyKey(name));
     return !seen || seen.holder === null || seen.holder === this.options.member || !this.isAlive(seen);
   }
@@ -287,6 +291,20 @@ export class SharedDuties implements Duties {
         this.logger.error({ err: error, duty: name }, 'a duty could not be ended');
       }
     });
+  }
+
+  /** Leaves a duty, and lets others take it when it has been left; the others are renewed meanwhile. */
+  private async giveBack(name: string): Promise<void> {
+    this.lose(name);
+    this.leaving.add(name);
+    try {
+      await this.turnsOf(name).take(async () => undefined);
+      await this.rounds.take(async () => {
+        if (this.isMine(name)) await this.write([this.lease(name, null)]);
+      });
+    } finally {
+      this.leaving.delete(name);
+    }
   }
 
   /** Resolves when everything that was taken and left is begun and ended. */
