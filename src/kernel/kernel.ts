@@ -19,7 +19,7 @@ import type { Ids } from './ports/ids.js';
 import type { ViewStore } from './ports/view-store.js';
 import type { WorkQueue } from './ports/work-queue.js';
 import { currentContext } from './request-context.js';
-import { registryOf, type Registry } from './registry.js';
+import { registryOf, type Registry, type ServiceParts } from './registry.js';
 import { ReadableEvents } from './readable-events.js';
 import { Runtime } from './runtime.js';
 import type { Settings } from './settings.js';
@@ -69,13 +69,14 @@ export class Kernel {
     readonly settings: Settings,
     readonly ports: Ports,
     readonly systems: readonly SystemDefinition[],
+    parts: ServiceParts,
     readonly signingKey: SigningKey,
     readonly logger: Logger,
     resolveHost?: ResolveHost,
   ) {
     const { log, views, queue, bus, clock, ids } = ports;
     const { metrics } = this;
-    this.registry = registryOf(systems);
+    this.registry = registryOf(systems, parts);
     const { catalog, work: rules, openWork } = this.registry;
     this.catalog = catalog;
     const member = `${hostname()}-${process.pid}-${ids.uuid().slice(-12)}`;
