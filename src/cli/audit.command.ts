@@ -1,13 +1,12 @@
 import type { Command } from 'commander';
-import { command, exitCodes, WrongUsage, type Cli, type CommonOptions, type ExitCode } from './cli.js';
+import { command, exitCodes, WrongUsage, type Cli, type ExitCode } from './cli.js';
 import { exportRun, type ExportOptions } from './audit-export.js';
 import { newestCheckpoint } from './audit-checkpoint.js';
 import { showTimeline, type TimelineOptions } from './audit-timeline.js';
 import { verifyBundleFile, verifyStored } from './audit-verify.js';
-import { environmentOf, withData, withTarget, type TargetOptions } from './target.js';
+import { withTarget, type TargetOptions } from './target.js';
 
-interface VerifyOptions extends CommonOptions {
-  readonly data?: string;
+interface VerifyOptions extends TargetOptions {
   readonly stream?: string;
   readonly bundle?: string;
   readonly publicKey?: string;
@@ -18,12 +17,13 @@ export function register(program: Command, cli: Cli): void {
   const audit = program.command('audit').description('Verify the ledger, export a run, see what happened in it.');
 
   command<VerifyOptions>(
-    withData(
+    withTarget(
       audit
         .command('verify')
         .description(
           'Recompute the hash chains and compare them with the signed checkpoints. Names the first event that was ' +
-            'altered, removed, inserted or moved, and then ends with 1. May run beside the service.',
+            'altered, removed, inserted or moved, and then ends with 1. May run beside the service. With --url the ' +
+            'events of a running server are verified here, and the server need not be trusted.',
         )
         .option('--stream <stream>', 'only this stream, instead of the whole log')
         .option('--bundle <file>', 'a bundle made by "audit export", instead of a ledger; needs nothing else')
@@ -37,16 +37,17 @@ export function register(program: Command, cli: Cli): void {
       ['runledger audit verify', 'the whole log below ./data'],
       ['runledger audit verify --stream hypershift.run-req-1', 'one stream'],
       ['runledger audit verify --checkpoint kept.json --public-key key.pem', 'against what was kept elsewhere'],
+      ['runledger audit verify --url https://ledger.example --checkpoint kept.json', 'a server, from afar'],
       ['runledger audit verify --bundle run.jsonl --public-key key.pem', 'an export, offline'],
     ],
     async (options): Promise<ExitCode> => {
-      const { bundle, stream, data, json } = options;
-      if (bundle !== undefined && (stream !== undefined || data !== undefined)) {
-        throw new WrongUsage('--bundle is verified by itself: without --stream and --data');
+      const { bundle, json } = options;
+      if (bundle !== undefined && [options.stream, options.data, options.url].some((each) => each !== undefined)) {
+        throw new WrongUsage('--bundle is verified by itself: without --stream, --data and --url');
       }
       const fine =
         bundle === undefined
-          ? await verifyStored(cli, environmentOf(cli, options), options)
+          ? await verifyStored(cli, options)
           : await verifyBundleFile(cli, bundle, options, json === true);
       return fine ? exitCodes.fine : exitCodes.found;
     },
@@ -85,7 +86,7 @@ export function register(program: Command, cli: Cli): void {
   );
 
   command<TargetOptions>(
-    withData(audit.command('checkpoint').description('Print the newest signed checkpoint, to be kept elsewhere.')),
+    withTarget(audit.command('checkpoint').description('Print the newest signed checkpoint, to be kept elsewhere.')),
     [['runledger audit checkpoint --json > kept.json', 'for "audit verify --checkpoint kept.json"']],
     (options) => newestCheckpoint(cli, options),
   );
