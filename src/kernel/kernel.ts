@@ -6,6 +6,7 @@ import { BusPublisher } from './bus-publisher.js';
 import { Cursors } from './cursors.js';
 import type { EventCatalog } from './event-catalog.js';
 import { OwnDuties, SharedDuties } from './duties.js';
+import { DutyBoard } from './duty-board.js';
 import { Dialects } from './http/dialect.js';
 import { Idempotency } from './http/idempotency.js';
 import { Metrics } from './metrics.js';
@@ -64,6 +65,7 @@ export class Kernel {
   readonly idempotency: Idempotency;
   readonly outbound: OutboundClient;
   readonly runtime: Runtime;
+  readonly duties: DutyBoard;
 
   constructor(
     readonly settings: Settings,
@@ -133,12 +135,13 @@ export class Kernel {
           ),
         share: (role, names, handlers) =>
           settings.servers.mongo === undefined
-            ? new OwnDuties(names, handlers)
+            ? new OwnDuties(names, handlers, clock)
             : new SharedDuties(views, clock, logger, { role, names, member, leaseMs: settings.leaseMs }, handlers),
       },
       settings.roles,
       logger,
     );
+    this.duties = new DutyBoard(this.runtime, clock, member, settings.servers.mongo === undefined ? undefined : views);
     this.observe();
   }
 

@@ -3,6 +3,7 @@ import { CallerController } from './access/caller.controller.js';
 import { AuditController } from './audit/audit.controller.js';
 import { LogController } from './audit/log.controller.js';
 import { AsyncApiController } from './docs.js';
+import { DutiesController } from './duties/duties.controller.js';
 import { EventFeed } from './events/event-feed.js';
 import { EventPages } from './events/event-pages.js';
 import { EventsController } from './events/events.controller.js';
@@ -23,6 +24,7 @@ import { WorkersController } from './work/workers.controller.js';
     AsyncApiController,
     CallerController,
     DocumentsController,
+    DutiesController,
     EventsController,
     LogController,
     ProjectionsController,
