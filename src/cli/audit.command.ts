@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { command, exitCodes, WrongUsage, type Cli, type ExitCode } from './cli.js';
 import { exportRun, type ExportOptions } from './audit-export.js';
 import { newestCheckpoint } from './audit-checkpoint.js';
+import { showDifference, showRuns, type RunsOptions } from './audit-runs.js';
 import { showTimeline, type TimelineOptions } from './audit-timeline.js';
 import { verifyBundleFile, verifyStored } from './audit-verify.js';
 import { withTarget, type TargetOptions } from './target.js';
@@ -53,6 +54,8 @@ export function register(program: Command, cli: Cli): void {
     },
   );
 
+  registerRuns(audit, cli);
+
   command<ExportOptions>(
     withTarget(
       audit
@@ -89,5 +92,45 @@ export function register(program: Command, cli: Cli): void {
     withTarget(audit.command('checkpoint').description('Print the newest signed checkpoint, to be kept elsewhere.')),
     [['runledger audit checkpoint --json > kept.json', 'for "audit verify --checkpoint kept.json"']],
     (options) => newestCheckpoint(cli, options),
+  );
+}
+
+/** What there is to see of runs. */
+function registerRuns(audit: Command, cli: Cli): void {
+  command<RunsOptions>(
+    withTarget(
+      audit
+        .command('runs')
+        .description('List the runs of all systems, newest first.')
+        .option('--system <system>', 'of this system')
+        .option('--tenant <tenant>', 'of this tenant')
+        .option('--state <state>', "in this state, in the words of the system's own API")
+        .option('--since <time>', 'created at this time or later: 2026-01-31T12:00:00Z')
+        .option('--until <time>', 'created before this time')
+        .option('--limit <count>', 'on one page, at most 1000 (default: 100)')
+        .option('--after <next>', 'the page after another: its "next"'),
+    ),
+    [
+      ['runledger audit runs --state failed --since 2026-01-31', 'below ./data'],
+      ['runledger audit runs --url http://127.0.0.1:3000 --json', 'of a server, for a program'],
+    ],
+    (options) => showRuns(cli, options),
+  );
+
+  command<TargetOptions>(
+    withTarget(
+      audit
+        .command('diff')
+        .description('Show what became different in a run between two moments: positions in the log, or times.')
+        .argument('<system>', 'the system that it is a run of')
+        .argument('<runId>', "the run's id")
+        .argument('<from>', 'the first moment; 0 for before everything')
+        .argument('[to]', 'the second (default: now)'),
+    ),
+    [
+      ['runledger audit diff hypershift req-1 120 180', 'between two positions'],
+      ['runledger audit diff hypershift req-1 2026-01-30T12:00:00Z', 'what has happened since noon'],
+    ],
+    (options, system = '', runId = '', from, to) => showDifference(cli, options, { system, runId, from, to }),
   );
 }

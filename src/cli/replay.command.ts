@@ -10,7 +10,7 @@ import type { AnyView } from '../kernel/views/view.js';
 import { command, exitCodes, WrongUsage, type Cli, type ExitCode } from './cli.js';
 import { Progress } from './progress.js';
 import { withReadable } from './readable-ledger.js';
-import { printable } from './screen.js';
+import { brief, printable } from './screen.js';
 import { withTarget, type TargetOptions } from './target.js';
 
 interface ReplayOptions extends TargetOptions {
@@ -132,13 +132,8 @@ function toldOfView(replay: ViewReplay): string[] {
     ...replay.differences.flatMap(({ key, problem, differences }) => [
       `  ${problem}: ${printable(key)}`,
       ...(problem === 'different' ? differences.slice(0, SHOWN_PATHS) : []).map(
-        ({ path, before, after }) => `    ${printable(path)}: ${shown(before)} -> ${shown(after)}`,
+        ({ path, before, after }) => `    ${printable(path)}: ${brief(before)} -> ${brief(after)}`,
       ),
     ]),
   ];
-}
-
-function shown(value: unknown): string {
-  const text = value === undefined ? 'nothing' : JSON.stringify(value);
-  return printable(text.length > 60 ? `${text.slice(0, 60)}…` : text);
 }
