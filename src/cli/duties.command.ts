@@ -42,16 +42,17 @@ function rowOf({ role, name, state, holder, here, since, until }: DutyBody): str
 
 /** What to do about duties that nobody does, or that somebody may have died over. */
 export function adviceOn(duties: readonly Pick<DutyBody, 'role' | 'state'>[]): string[] {
-  const rolesOf = (state: DutyBody['state']): Set<string> =>
-    new Set(duties.filter((duty) => duty.state === state).map(({ role }) => role));
+  const rolesOf = (state: DutyBody['state']): string =>
+    [...new Set(duties.filter((duty) => duty.state === state).map(({ role }) => role))].join(' and ');
+  const [free, silent] = [rolesOf('free'), rolesOf('silent')];
   return [
-    ...[...rolesOf('free')].map(
-      (role) =>
-        `Nobody does what is free: start a process with the role ${role} (RUNLEDGER_ROLES) and the same servers`,
-    ),
-    ...[...rolesOf('silent')].map(
-      (role) =>
-        `A process with the role ${role} is silent: another takes over in a moment; if none does, start one, and compare the clocks`,
-    ),
+    ...(free === ''
+      ? []
+      : [`Nobody does what is free: start a process with the role ${free} (RUNLEDGER_ROLES) and the same servers`]),
+    ...(silent === ''
+      ? []
+      : [
+          `What is silent is taken over in a moment, if there is another process with the role ${silent}; else start one`,
+        ]),
   ];
 }

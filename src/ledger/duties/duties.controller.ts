@@ -3,6 +3,7 @@ import { ApiOkResponse, ApiOperation, ApiProperty, ApiTags } from '@nestjs/swagg
 import type { DutyStatus } from '../../kernel/duty-board.js';
 import { Kernel } from '../../kernel/kernel.js';
 import { roles, type Role } from '../../kernel/settings.js';
+import { version } from '../../version.js';
 import type { Caller } from '../access/caller.js';
 import { CurrentCaller, Needs } from '../access/needs.js';
 import { assertSeesAll } from '../access/whole-ledger.js';
@@ -47,6 +48,9 @@ export class DutyListBody {
   @ApiProperty({ description: 'The process that answers' })
   process!: string;
 
+  @ApiProperty({ example: '0.1.0', description: 'Of its code' })
+  version!: string;
+
   @ApiProperty({ enum: roles, isArray: true, description: 'What it does' })
   roles!: Role[];
 
@@ -70,6 +74,6 @@ export class DutiesController {
     const { endpoints } = await streams.read(endpointDecider, ENDPOINTS_STREAM);
     const enabled = [...endpoints.values()].filter(({ disabled }) => disabled === null);
     const further = enabled.map(({ id }) => ({ role: 'dispatcher', name: endpointDuty(id) }) as const);
-    return { process: duties.member, roles: [...settings.roles], duties: await duties.list(further) };
+    return { process: duties.member, version, roles: [...settings.roles], duties: await duties.list(further) };
   }
 }

@@ -78,8 +78,7 @@ describe('of a process that only answers', () => {
     const { code, stdout } = await runCommand(['duties', '--url', service.origin], { RUNLEDGER_TOKEN: 'r' });
     expect(code).toBe(1);
     expect(stdout).toMatch(/^projector +runledger\.runs@\d+ +free +- +- +-$/m);
-    expect(stdout).toMatch(/start a process with the role projector \(RUNLEDGER_ROLES\)/);
-    expect(stdout).toMatch(/start a process with the role dispatcher/);
+    expect(stdout).toMatch(/^Nobody .*: start a process with the role dispatcher and projector \(RUNLEDGER_ROLES\)/m);
   });
 
   it('they are shown to those who may see the whole ledger', async () => {
