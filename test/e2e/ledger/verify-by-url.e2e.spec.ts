@@ -199,6 +199,20 @@ describe('runledger audit verify --url', () => {
     ]);
   });
 
+  it('shows how far it is, where somebody looks', async () => {
+    const shown: string[] = [];
+    let now = 0;
+    const args = ['audit', 'verify', '--url', service.origin];
+    const outcome = await runCommand(
+      args,
+      { RUNLEDGER_TOKEN: 'auditor-token' },
+      { watched: true, now: () => (now += 2_000), status: (text) => void shown.push(text ?? '') },
+    );
+    expect(outcome.code).toBe(0);
+    expect(shown.at(0)).toMatch(/^verifying: \[=+ *\] \d+ %, \d+ of \d+, /);
+    expect(shown.at(-1)).toBe('');
+  });
+
   it('verifies one stream', async () => {
     const { code, json } = await verify('--stream', `hypershift.run-${run}`);
     expect([code, json<Verification>()]).toEqual([
