@@ -1,8 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createApp, type App } from '../../../src/app.js';
 import type { DutyListBody } from '../../../src/ledger/duties/duties.controller.js';
 import { startApp, type TestApp } from '../../support/app.js';
 import { runCommand, type CommandOutcome } from '../../support/cli.js';
 import { Client } from '../../support/http.js';
+import { onStack, openStack, type Stack } from '../../support/stack.js';
 import { until } from '../../support/until.js';
 import { WebhookApi } from '../../support/webhook-api.js';
 
@@ -84,5 +90,50 @@ describe('of a process that only answers', () => {
   it('they are shown to those who may see the whole ledger', async () => {
     const status = async (token: string): Promise<number> => (await as(token).get('/ledger/duties')).status;
     expect([await status('r'), await status('a'), await status('w'), await status('x')]).toEqual([200, 403, 403, 401]);
+  });
+});
+
+(onStack ? describe : describe.skip)('of processes that share them', () => {
+  let folder: string;
+  let stack: Stack;
+  let api: App;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'runledger-duties-'));
+    stack = await openStack();
+    api = await start('api');
+  });
+  afterAll(async () => {
+    await api.close();
+    await stack.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  const key = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+  async function start(roles: string): Promise<App> {
+    const own = { RUNLEDGER_DATA_DIR: join(folder, roles), RUNLEDGER_ROLES: roles, RUNLEDGER_SIGNING_KEY: key };
+    const app = await createApp({ PORT: '0', RUNLEDGER_LOG_LEVEL: 'silent', ...stack.env, ...own });
+    await app.listen();
+    return app;
+  }
+  const seen = async (): Promise<DutyListBody> =>
+    (await new Client(api.origin()).get<DutyListBody>('/ledger/duties')).body;
+
+  it('each is shown by one that has no part in them', async () => {
+    expect(new Set((await seen()).duties.map(({ state }) => state))).toEqual(new Set(['free']));
+    const other = await start('projector,dispatcher');
+    const { member } = other.kernel.duties;
+    try {
+      const body = await until('all to be held', async () => {
+        const now = await seen();
+        return now.duties.every(({ state }) => state === 'held') && now;
+      });
+      expect(body.process).not.toBe(member);
+      const time: unknown = expect.stringMatching(/Z$/);
+      for (const duty of body.duties)
+        expect(duty).toMatchObject({ holder: member, here: false, since: time, until: time });
+    } finally {
+      await other.close();
+    }
+    expect(new Set((await seen()).duties.map(({ state }) => state))).toEqual(new Set(['free']));
   });
 });
