@@ -76,12 +76,15 @@ async function indexOf(
 ): Promise<Index> {
   const { runIndex, catalog } = registry;
   const serving = await servingCollection(runIndex, views);
-  const collection = serving?.version === runIndex.version ? serving.name : undefined;
+  const own = serving?.version === runIndex.version ? serving.name : undefined;
+  const [mark] = own === undefined ? [] : await views.load(own, [CHECKPOINT_MARK]);
+  const checkpoint = mark?.position ?? START;
+  // What was folded from another store's log, and at its positions, says nothing of this one.
+  const isOfThisLog = await isReadableFrom(log, checkpoint);
+  const collection = isOfThisLog ? own : undefined;
   const load = async (keys: readonly string[]): Promise<readonly StoredDocument[]> =>
     collection === undefined ? [] : views.load(collection, keys);
-  const [mark] = await load([CHECKPOINT_MARK]);
-  const checkpoint = mark?.position ?? START;
-  let from = (await isReadableFrom(log, checkpoint)) ? checkpoint : START;
+  let from = isOfThisLog ? checkpoint : START;
   const known = new Map<string, { readonly doc: RunIndexDoc | undefined; readonly position: Position }>();
   const changed = new Map<string, RunIndexDoc>();
   const progress = new Progress(screen, 'looking through the log', await log.head());

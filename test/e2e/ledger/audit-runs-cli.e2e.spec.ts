@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
+import type { DatabaseSync } from 'node:sqlite';
 import type { IndexedRunBody, RunDifferenceBody, RunIndexBody } from '../../../src/ledger/audit/audit.dto.js';
 import { startApp, type TestApp } from '../../support/app.js';
 import { runCommand, type CommandOutcome } from '../../support/cli.js';
@@ -10,6 +10,7 @@ import { Hypershift, instantAgents } from '../../support/hypershift.js';
 import { fold } from '../../support/fold.js';
 import { allEvents } from '../../support/rebuild.js';
 import { onStack } from '../../support/stack.js';
+import { copyStored, openViewsFile, tableOf } from '../../support/stored-files.js';
 import { until } from '../../support/until.js';
 
 let service: TestApp;
@@ -117,12 +118,9 @@ describe('runledger audit diff --url', () => {
   /** A copy of the folder whose index of runs has been changed. */
   async function copied(change: (file: DatabaseSync, index: string) => void): Promise<readonly string[]> {
     const copy = await mkdtemp(join(folder, 'copy-'));
-    const original = new DatabaseSync(join(service.dataDir, 'runledger.db'), { timeout: 5_000 });
-    original.exec(`VACUUM INTO '${join(copy, 'runledger.db')}'`);
-    original.close();
-    const file = new DatabaseSync(join(copy, 'runledger.db'));
-    const [found] = file.prepare("SELECT name FROM sqlite_master WHERE name LIKE 'view:runledger.runs.v%'").all();
-    change(file, `"${String(found?.['name'])}"`);
+    copyStored(service.dataDir, copy);
+    const file = openViewsFile(copy);
+    change(file, tableOf(file, 'runledger.runs'));
     file.close();
     return ['--data', copy];
   }

@@ -1,7 +1,5 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -15,8 +13,10 @@ import { runCommand, type CommandOutcome } from '../../support/cli.js';
 import { HookReceiver } from '../../support/hook-receiver.js';
 import { Client, said, type Answer } from '../../support/http.js';
 import { Hypershift, instantAgents } from '../../support/hypershift.js';
+import { LyingServer } from '../../support/lying-server.js';
 import { allEvents } from '../../support/rebuild.js';
 import { onStack } from '../../support/stack.js';
+import { openViewsFile, tableOf } from '../../support/stored-files.js';
 import { until } from '../../support/until.js';
 import { WebhookApi } from '../../support/webhook-api.js';
 
@@ -231,30 +231,13 @@ describe('runledger audit verify --url', () => {
   });
 
   describe('of a server that cannot be trusted', () => {
-    let liar: Server;
-    let url: string;
-    /** What the lines of each page are turned into. */
-    let lie: (lines: string[]) => readonly string[];
-    beforeAll(async () => {
-      liar = createServer((request, response) => {
-        const headers = { authorization: String(request.headers.authorization) };
-        void fetch(service.origin + (request.url ?? ''), { headers }).then(async (answer) => {
-          const lines = (await answer.text()).trimEnd().split('\n');
-          response.writeHead(answer.status).end(lie(lines).join('\n'));
-        });
-      });
-      await new Promise<void>((resolve) => liar.listen(0, '127.0.0.1', resolve));
-      url = `http://127.0.0.1:${(liar.address() as AddressInfo).port}`;
+    let liar: LyingServer;
+    beforeEach(async () => {
+      liar = await LyingServer.before(service.origin);
     });
-    afterAll(async () => {
-      liar.closeAllConnections();
-      await new Promise((resolve) => liar.close(resolve));
-    });
-    beforeEach(() => {
-      lie = (lines) => lines;
-    });
+    afterEach(() => liar.close());
     const told = (): Promise<CommandOutcome> =>
-      cli(['audit', 'verify', '--json', '--public-key', publicKey, '--checkpoint', kept], url);
+      cli(['audit', 'verify', '--json', '--public-key', publicKey, '--checkpoint', kept], liar.url);
 
     it('believes one that tells the truth', async () => {
       expect((await told()).code).toBe(0);
@@ -271,15 +254,15 @@ describe('runledger audit verify --url', () => {
         /order of their positions/,
       ],
     ])('fails, and names no event, when it %s', async (_what, by, words) => {
-      lie = by;
+      liar.lie = by;
       const { code, stdout, stderr } = await told();
       expect([code, stdout, stderr]).toEqual([1, '', expect.stringMatching(words)]);
     });
 
     it('finds that it leaves out an event, or the end', async () => {
-      lie = (lines) => lines.filter((line) => !line.includes(`run-${run}","revision":2,`));
+      liar.lie = (lines) => lines.filter((line) => !line.includes(`run-${run}","revision":2,`));
       expect((await told()).json<Verification>().finding).toMatchObject({ problem: 'gap', revision: 2 });
-      lie = (lines) => lines.filter((line) => !line.includes(CHECKPOINT_STREAM));
+      liar.lie = (lines) => lines.filter((line) => !line.includes(CHECKPOINT_STREAM));
       const { code, json } = await told();
       expect([code, json<Verification>().finding]).toMatchObject([1, { problem: 'head', stream: CHECKPOINT_STREAM }]);
     });
@@ -308,13 +291,9 @@ describe('runledger replay --url', () => {
   });
 
   (onStack ? it.skip : it)('finds a document that was altered, one that was lost, and one too many', async () => {
-    const file = new DatabaseSync(join(service.dataDir, 'runledger.db'), { timeout: 5_000 });
+    const file = openViewsFile(service.dataDir);
     try {
-      const table = file
-        .prepare("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'view:hypershift.run.v%'")
-        .all()
-        .map(({ name }) => `"${String(name)}"`)
-        .at(-1);
+      const table = tableOf(file, 'hypershift.run');
       file.exec(`UPDATE ${table} SET doc = replace(doc, 'completed', 'blocked') WHERE key = '${run}'`);
       file.exec(`DELETE FROM ${table} WHERE key <> '${run}' AND key NOT LIKE '$%'`);
       file.exec(`INSERT INTO ${table} (key, position, doc) VALUES ('req-extra', 5, '{"id":"req-extra"}')`);
