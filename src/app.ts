@@ -21,6 +21,7 @@ import { readSettings } from './kernel/settings.js';
 import { guardLedger } from './ledger/access/guard.js';
 import { registerBlobRoutes } from './ledger/blob-routes.js';
 import { configureDocs } from './ledger/docs.js';
+import { ledgerParts } from './ledger/parts.js';
 import { systems } from './systems.js';
 import type { StepAgents } from './systems/hypershift/agents/step-agent.js';
 import { HypershiftModule } from './systems/hypershift/hypershift.module.js';
@@ -73,7 +74,7 @@ export async function createApp(env: NodeJS.ProcessEnv, overrides: AppOverrides 
   const publicUrl = settings.publicUrl ?? `http://${settings.host}:${settings.port}`;
   const urlKey = signingKey.derive('presigned urls');
   const opened = await openPorts(settings, { clock, ids, logger, publicUrl, urlKey, hooks: overrides.writerHooks });
-  const kernel = new Kernel(settings, opened.ports, systems, signingKey, logger, overrides.resolveHost);
+  const kernel = new Kernel(settings, opened.ports, systems, ledgerParts, signingKey, logger, overrides.resolveHost);
 
   const adapter = new FastifyAdapter({
     logger: false,

@@ -3,7 +3,6 @@ import fc from 'fast-check';
 import { runView, type RunDoc } from '../projections/hypershift/run.view.js';
 import { FilesBlobStore } from '../src/adapters/files/files-blob-store.js';
 import type { StoredEvent } from '../src/kernel/ports/event-log.js';
-import { registryOf } from '../src/kernel/registry.js';
 import type { RunIndexDoc } from '../src/kernel/runs/run-index.view.js';
 import { RunAudit } from '../src/ledger/audit/run-audit.js';
 import { hypershift } from '../src/systems/hypershift/hypershift.definition.js';
@@ -13,6 +12,7 @@ import type { RunEvent } from '../contracts/hypershift/run.events.js';
 import { scaled } from './support/fault-scale.js';
 import { fold } from './support/fold.js';
 import { hypershiftLog } from './support/hypershift-log.js';
+import { registryOf } from './support/rebuild.js';
 import { TestLedger } from './support/test-ledger.js';
 
 const RUNS = scaled(15, 1_000);

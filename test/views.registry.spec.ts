@@ -1,14 +1,18 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
+import { ledgerEvents } from '../contracts/runledger/ledger.events.js';
+import { webhookDeliveryEvents, webhookEndpointEvents } from '../contracts/runledger/webhook.events.js';
 import { webhookEvents } from '../contracts/webhook.events.js';
-import type { EventCatalog } from '../src/kernel/event-catalog.js';
+import { EventCatalog } from '../src/kernel/event-catalog.js';
 import type { StoredEvent } from '../src/kernel/ports/event-log.js';
 import type { SystemDefinition } from '../src/kernel/system.js';
 import type { AnyView } from '../src/kernel/views/view.js';
 import { registryOf } from '../src/kernel/registry.js';
+import { ledgerParts } from '../src/ledger/parts.js';
 import { hypershift } from '../src/systems/hypershift/hypershift.definition.js';
 import { catalogOfSystem, Fold } from './support/fold.js';
 import { hypershiftLog } from './support/hypershift-log.js';
+import { ledgerLog } from './support/ledger-log.js';
 
 /** Every system, with logs as it could have written them. A new one gets all that follows for its line here. */
 const systems: readonly {
@@ -19,11 +23,37 @@ const systems: readonly {
 /** Logs are long, so that runs come to their ends; fewer of them do. */
 const RUNS = { numRuns: 30 };
 
-const cases = systems.flatMap(({ definition, logs }) => {
-  const catalog = catalogOfSystem(definition);
-  const { views } = registryOf([definition]);
-  return views.map((view) => ({ name: view.name, view, definition, catalog, log: logs(catalog) }));
-});
+const namesOf = (events: readonly { readonly type: string }[]): string[] => events.map(({ type }) => type);
+
+/** Who has views, what its logs lead through, and what its views may want to see. */
+const owners = [
+  ...systems.map(({ definition, logs }) => ({
+    owner: definition.name,
+    views: registryOf([definition], { views: [], aggregates: [] }).views,
+    catalog: catalogOfSystem(definition),
+    logs,
+    written: namesOf(definition.events),
+    declared: namesOf([...definition.events, ...webhookEvents]),
+  })),
+  {
+    owner: 'runledger',
+    views: ledgerParts.views,
+    catalog: catalogOfLedger(),
+    logs: ledgerLog,
+    written: namesOf([...webhookEndpointEvents, ...webhookDeliveryEvents]),
+    declared: namesOf(ledgerEvents),
+  },
+];
+
+const cases = owners.flatMap(({ views, logs, ...rest }) =>
+  views.map((view) => ({ name: view.name, view, ...rest, log: logs(rest.catalog) })),
+);
+
+function catalogOfLedger(): EventCatalog {
+  const catalog = new EventCatalog();
+  catalog.register('runledger', ledgerEvents);
+  return catalog;
+}
 
 function deepFreeze<Value>(value: Value): Value {
   if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
@@ -56,27 +86,34 @@ function strict(view: AnyView): AnyView {
 /** As a store gives it back. */
 const stored = <Value>(value: Value): Value => JSON.parse(JSON.stringify(value)) as Value;
 
-it('the generated logs lead through every event of their system', () => {
-  for (const { definition, logs } of systems) {
-    const types = new Set(
-      fc.sample(logs(catalogOfSystem(definition)), 300).flatMap((log) => log.map(({ type }) => type)),
-    );
-    expect([...types].sort()).toEqual(definition.events.map(({ type }) => type).sort());
+it('the generated logs lead through every event of those who write them', () => {
+  for (const { logs, catalog, written } of owners) {
+    const types = new Set(fc.sample(logs(catalog), 300).flatMap(namesOf));
+    expect([...types].sort()).toEqual([...written].sort());
   }
 });
 
+it('every view that a service folds is looked at here', () => {
+  const { views } = registryOf(
+    systems.map(({ definition }) => definition),
+    ledgerParts,
+  );
+  expect(new Set(cases.map(({ name }) => name))).toEqual(new Set(views.map(({ name }) => name)));
+});
+
 it('no two views share a name', () => {
-  const names = systems.flatMap(({ definition }) => definition.views.map(({ name }) => name));
+  const names = [...systems.flatMap(({ definition }) => definition.views), ...ledgerParts.views].map(
+    ({ name }) => name,
+  );
   expect(new Set(names).size).toBe(names.length);
 });
 
-describe.each(cases)('the view $name', ({ view, definition, catalog, log }) => {
+describe.each(cases)('the view $name', ({ view, owner, declared, catalog, log }) => {
   const fold = (events: readonly StoredEvent[], by: AnyView = view): Record<string, object> =>
     new Fold(by, catalog).take(events).docs;
 
-  it('is named after its system, and wants events that are declared', () => {
-    expect([`${definition.name}.`, 'runledger.'].some((prefix) => view.name.startsWith(prefix))).toBe(true);
-    const declared = [...definition.events, ...webhookEvents].map(({ type }) => type);
+  it('is named after its owner, and wants events that are declared', () => {
+    expect([`${owner}.`, 'runledger.'].some((prefix) => view.name.startsWith(prefix))).toBe(true);
     expect(view.types.filter((type: string) => !declared.includes(type))).toEqual([]);
     expect(view.version).toBeGreaterThanOrEqual(1);
   });

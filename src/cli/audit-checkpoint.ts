@@ -1,7 +1,7 @@
 import { CHECKPOINT_STREAM, type CheckpointData } from '../kernel/audit/notary.js';
 import { Failed, type Cli } from './cli.js';
-import { withLedger } from './open-ledger.js';
-import { environmentOf, type TargetOptions } from './target.js';
+import { withLog } from './readable-ledger.js';
+import type { TargetOptions } from './target.js';
 
 /** What is to be kept of a checkpoint, so that a later log can be held against it. */
 export interface KeptCheckpoint {
@@ -15,7 +15,7 @@ export interface KeptCheckpoint {
 }
 
 export async function newestCheckpoint(cli: Cli, options: TargetOptions): Promise<void> {
-  const [newest] = await withLedger(environmentOf(cli, options), ({ log }) =>
+  const [newest] = await withLog(cli, options, (log) =>
     log.readStream(CHECKPOINT_STREAM, { backwards: true, limit: 1 }),
   );
   if (!newest)

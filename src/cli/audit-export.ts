@@ -3,7 +3,7 @@ import { open, rename, rm } from 'node:fs/promises';
 import { RunAudit } from '../ledger/audit/run-audit.js';
 import { systems } from '../systems.js';
 import { exitCodes, Failed, type Cli, type ExitCode } from './cli.js';
-import { findRun } from './find-run.js';
+import { findRun } from './run-index.js';
 import { withLedger } from './open-ledger.js';
 import { Progress } from './progress.js';
 import { environmentOf, serverOf, type TargetOptions } from './target.js';

@@ -2,7 +2,7 @@ import { parseMoment, RunAudit, type RunReport } from '../ledger/audit/run-audit
 import { Refused } from '../kernel/errors.js';
 import { systems } from '../systems.js';
 import { WrongUsage, type Cli } from './cli.js';
-import { findRun } from './find-run.js';
+import { findRun } from './run-index.js';
 import { withLedger } from './open-ledger.js';
 import { printable, table } from './screen.js';
 import type { ServerClient } from './server-client.js';
@@ -16,7 +16,7 @@ const PAGE = 1_000;
 
 export async function showTimeline(cli: Cli, system: string, runId: string, options: TimelineOptions): Promise<void> {
   const { at } = options;
-  const moment = momentOf(at);
+  const moment = momentOf('--at', at);
   const server = serverOf(cli, options);
   const report = server
     ? await ask(server, system, runId, at, cli.signal)
@@ -29,9 +29,10 @@ export async function showTimeline(cli: Cli, system: string, runId: string, opti
   else for (const line of told(report)) cli.screen.line(line);
 }
 
-function momentOf(text: string | undefined): ReturnType<typeof parseMoment> {
+/** @throws WrongUsage for what is neither a position nor a time. */
+export function momentOf(name: string, text: string | undefined): ReturnType<typeof parseMoment> {
   try {
-    return parseMoment('--at', text);
+    return parseMoment(name, text);
   } catch (error) {
     if (error instanceof Refused) throw new WrongUsage(error.message);
     throw error;

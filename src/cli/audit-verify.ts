@@ -5,9 +5,10 @@ import { z } from 'zod';
 import { verifyBundle, type BundleVerification } from '../kernel/audit/verify-bundle.js';
 import { verifyLog, verifyStream, type Trust, type Verification } from '../kernel/audit/verify.js';
 import { WrongUsage, type Cli } from './cli.js';
-import { withLedger } from './open-ledger.js';
 import { Progress } from './progress.js';
+import { withLog } from './readable-ledger.js';
 import { printable } from './screen.js';
+import type { TargetOptions } from './target.js';
 
 export interface TrustOptions {
   readonly publicKey?: string;
@@ -16,15 +17,14 @@ export interface TrustOptions {
 
 const kept = z.object({ revision: z.number().int().min(0), hash: z.string().regex(/^[0-9a-f]{64}$/) });
 
-/** @returns whether everything is as it was written. */
+/** Of a running server only the stored events are asked for: what they prove is worked out here. @returns whether everything is as it was written. */
 export async function verifyStored(
   cli: Cli,
-  env: NodeJS.ProcessEnv,
-  options: TrustOptions & { readonly stream?: string; readonly json?: true },
+  options: TrustOptions & TargetOptions & { readonly stream?: string },
 ): Promise<boolean> {
   const trust = trustOf(options);
   const { stream, json } = options;
-  const verification = await withLedger(env, async ({ log }) => {
+  const verification = await withLog(cli, options, async (log) => {
     if (stream !== undefined) return verifyStream(log, stream, trust);
     // Positions may be sparse, and never run ahead of the events: a share that is a little low is no harm.
     const progress = new Progress(cli.screen, 'verifying', await log.head());

@@ -2,28 +2,13 @@ import type { Command } from 'commander';
 import { SystemClock } from '../adapters/system/system-clock.js';
 import { readSettings, type Settings } from '../kernel/settings.js';
 import { InvalidSettings } from '../kernel/errors.js';
-import { command, exitCodes, Failed, type Cli, type ExitCode } from './cli.js';
-import {
-  checkClock,
-  checkFolder,
-  checkLag,
-  checkNode,
-  checkServersAndStores,
-  ok,
-  problem,
-  warning,
-  type Finding,
-} from './doctor-checks.js';
+import { command, exitCodes, type Cli, type ExitCode } from './cli.js';
+import { checkFolder, checkNode, checkServersAndStores, ok, problem, type Finding } from './doctor-checks.js';
+import { askServer } from './doctor-server.js';
 import { printable } from './screen.js';
-import type { ServerClient } from './server-client.js';
 import { environmentOf, serverOf, withTarget, type TargetOptions } from './target.js';
 
 const MARKS = { ok: 'ok      ', warning: 'WARNING ', problem: 'PROBLEM ' } as const;
-
-interface Readiness {
-  readonly status: string;
-  readonly views: Readonly<Record<string, { state: string; position: number; head: number; poison?: object }>>;
-}
 
 export function register(program: Command, cli: Cli): void {
   command<TargetOptions>(
@@ -32,7 +17,8 @@ export function register(program: Command, cli: Cli): void {
         .command('doctor')
         .description(
           'Check settings, data folder, disk, servers, versions, clocks, signing key and views, and say what to do. ' +
-            'With --url the running service is asked. Exit code 1 when there is a problem.',
+            'With --url the running service is asked for what its operators should know: readiness, clock, version, ' +
+            'token, duties, views, dead letters, endpoints. Exit code 1 when there is a problem.',
         ),
     ),
     [
@@ -76,48 +62,4 @@ async function look(cli: Cli, options: TargetOptions): Promise<Finding[]> {
     ...(await checkFolder(settings.dataDir)),
     ...(await checkServersAndStores(settings, clock)),
   ];
-}
-
-async function askServer(server: ServerClient): Promise<Finding[]> {
-  const clock = new SystemClock();
-  const asked = clock.now();
-  let answer: Response;
-  try {
-    answer = await server.look('/readyz');
-  } catch (error) {
-    if (!(error instanceof Failed)) throw error;
-    return [problem('server', error.message, 'Start it, or correct --url')];
-  }
-  const { status, views = {} } = (await answer.json()) as Partial<Readiness>;
-  const told = Date.parse(answer.headers.get('date') ?? '');
-  return [
-    status === 'ready'
-      ? ok('server', 'ready')
-      : warning('server', `answers ${answer.status}, ${status ?? 'and is no Runledger'}`, 'Wait, or look at its log'),
-    // The header leaves out the part of a second.
-    ...(Number.isNaN(told) ? [] : [checkClock('clock of the server', clockOffset(told, asked, clock.now()))]),
-    await checkAccess(server),
-    ...Object.entries(views).map(([name, { position, head, poison }]) =>
-      poison
-        ? problem(`view ${name}`, 'stopped at an event that it cannot fold', 'See /readyz; fix the view, or skip it')
-        : checkLag(name, Math.max(0, head - position)),
-    ),
-  ];
-}
-
-/** A time in whole seconds, told somewhere between two looks at our own clock: how far it is off at least. */
-function clockOffset(told: number, asked: number, answered: number): number {
-  if (told + 1_000 < asked) return told + 1_000 - asked;
-  return told > answered ? told - answered : 0;
-}
-
-async function checkAccess(server: ServerClient): Promise<Finding> {
-  try {
-    const { name, scopes } = await server.get<{ name?: string; scopes?: string[] }>('/ledger/caller');
-    if (name === undefined || !scopes) return problem('token', 'no Runledger answers there', 'Correct --url');
-    return ok('token', `${name}: ${scopes.join(', ')}`);
-  } catch (error) {
-    if (!(error instanceof Failed)) throw error;
-    return problem('token', error.message, 'Give one of RUNLEDGER_TOKENS by RUNLEDGER_TOKEN');
-  }
 }

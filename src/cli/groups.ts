@@ -20,6 +20,11 @@ export const groups: readonly CommandGroup[] = [
     summary: 'look at the views, rebuild and operate them',
     load: () => import('./projections.command.js'),
   },
+  {
+    name: 'duties',
+    summary: 'see which process does what, and what nobody does',
+    load: () => import('./duties.command.js'),
+  },
   { name: 'work', summary: 'look at the work queue and its dead letters', load: () => import('./work.command.js') },
   {
     name: 'webhooks',

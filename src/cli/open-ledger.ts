@@ -3,6 +3,7 @@ import { SystemClock } from '../adapters/system/system-clock.js';
 import { createLogger } from '../kernel/logger.js';
 import { registryOf, type Registry } from '../kernel/registry.js';
 import { readSettings, type Settings } from '../kernel/settings.js';
+import { ledgerParts } from '../ledger/parts.js';
 import { systems } from '../systems.js';
 
 /** A ledger that a command looks at, with what is needed to read it. Nothing of it runs, and nothing is written. */
@@ -23,7 +24,7 @@ export async function openLedger(env: NodeJS.ProcessEnv): Promise<OpenLedger> {
   );
   // What a command has to say it says itself.
   const ports = await openForReading(settings, new SystemClock(), createLogger('silent'));
-  return { ...ports, settings, registry: registryOf(systems) };
+  return { ...ports, settings, registry: registryOf(systems, ledgerParts) };
 }
 
 /** Opens a ledger, does something with it, and closes it whatever comes. */

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { version } from '../version.js';
 import type { Cli, CommandGroup, Surroundings } from './cli.js';
 
 /**
@@ -13,7 +13,7 @@ export async function createProgram(
   const cli: Cli = { ...around, wholeTree: () => createProgram(around, groups) };
   const program = new Command('runledger')
     .description('One ledger of runs behind several APIs: serve it, audit it, replay it, operate it.')
-    .version(version(), '-V, --version', 'print the version')
+    .version(version, '-V, --version', 'print the version')
     .helpCommand('help [command]', 'show the help of a command')
     .configureOutput({
       writeOut: (text) => cli.screen.line(text.trimEnd()),
@@ -45,20 +45,4 @@ Examples:
     if (group) loaded.summary(group.summary);
   }
   return program;
-}
-
-/** Of the package, which is some folders up: how many depends on whether this was built. */
-function version(): string {
-  for (let folder = new URL('.', import.meta.url); folder.pathname !== '/'; folder = new URL('..', folder)) {
-    try {
-      const { name, version: found } = JSON.parse(readFileSync(new URL('package.json', folder), 'utf8')) as {
-        name?: string;
-        version?: string;
-      };
-      if (name === 'runledger' && found !== undefined) return found;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    }
-  }
-  return 'unknown';
 }

@@ -7,14 +7,13 @@ import {
   type ViewReplay,
 } from '../kernel/audit/replay.js';
 import type { AnyView } from '../kernel/views/view.js';
-import { command, exitCodes, WrongUsage, type Cli, type CommonOptions, type ExitCode } from './cli.js';
-import { withLedger } from './open-ledger.js';
+import { command, exitCodes, WrongUsage, type Cli, type ExitCode } from './cli.js';
 import { Progress } from './progress.js';
-import { printable } from './screen.js';
-import { environmentOf, withData } from './target.js';
+import { withReadable } from './readable-ledger.js';
+import { brief, printable } from './screen.js';
+import { withTarget, type TargetOptions } from './target.js';
 
-interface ReplayOptions extends CommonOptions {
-  readonly data?: string;
+interface ReplayOptions extends TargetOptions {
   readonly views?: string;
   readonly all?: true;
   readonly deciders?: true;
@@ -27,13 +26,13 @@ const SHOWN_PATHS = 5;
 
 export function register(program: Command, cli: Cli): void {
   command<ReplayOptions>(
-    withData(
+    withTarget(
       program
         .command('replay')
         .description(
           'Fold the log with the code that this is, in memory, and compare it with what is stored: shows before a ' +
-            'release what a change of code would change. Touches nothing, and may run beside the service. Ends with 1 ' +
-            'when something differs.',
+            'release what a change of code would change. Touches nothing, and may run beside the service; with --url the ' +
+            'log and the documents of a running server are compared here. Ends with 1 when something differs.',
         )
         .option('--views <names>', 'these views, separated by commas')
         .option('--all', 'every view (what is done when nothing is named)')
@@ -44,11 +43,12 @@ export function register(program: Command, cli: Cli): void {
     [
       ['runledger replay', 'every view against what is stored below ./data'],
       ['runledger replay --views hypershift.run,hypershift.usage --json', 'two views, for a program'],
+      ['runledger replay --url http://127.0.0.1:3000', 'this code against what that server has'],
       ['runledger replay --deciders', 'can this version read the whole history?'],
     ],
     async (options): Promise<ExitCode> => {
       const slice = { from: positionOf('--from', options.from), to: positionOf('--to', options.to) };
-      return withLedger(environmentOf(cli, options), async ({ log, views, registry }) => {
+      return withReadable(cli, options, async ({ log, views, registry }) => {
         const chosen = choose(registry.views, options);
         const head = Math.min(slice.to ?? Infinity, await log.head());
         const watch = (label: string): ((position: number) => void) => {
@@ -132,13 +132,8 @@ function toldOfView(replay: ViewReplay): string[] {
     ...replay.differences.flatMap(({ key, problem, differences }) => [
       `  ${problem}: ${printable(key)}`,
       ...(problem === 'different' ? differences.slice(0, SHOWN_PATHS) : []).map(
-        ({ path, before, after }) => `    ${printable(path)}: ${shown(before)} -> ${shown(after)}`,
+        ({ path, before, after }) => `    ${printable(path)}: ${brief(before)} -> ${brief(after)}`,
       ),
     ]),
   ];
-}
-
-function shown(value: unknown): string {
-  const text = value === undefined ? 'nothing' : JSON.stringify(value);
-  return printable(text.length > 60 ? `${text.slice(0, 60)}…` : text);
 }

@@ -62,6 +62,14 @@ export function table(headings: readonly string[], rows: readonly (readonly stri
   return [shape(headings), ...rows.map(shape)];
 }
 
+const BRIEF = 60;
+
+/** A JSON value in a few characters; `nothing` where there is none. */
+export function brief(value: unknown): string {
+  const text = value === undefined ? 'nothing' : JSON.stringify(value);
+  return printable(text.length > BRIEF ? `${text.slice(0, BRIEF)}…` : text);
+}
+
 /** A text as it may be shown on a terminal: what comes from outside could move the cursor or change its colours. */
 export function printable(text: string): string {
   // oxlint-disable-next-line no-control-regex

@@ -42,6 +42,31 @@ export class ServerClient {
     return this.ask('GET', path, { query, signal }, Infinity);
   }
 
+  /**
+   * The lines of an answer, while it comes.
+   *
+   * @param most Characters that are read; more is more than was asked for.
+   * @throws Failed as `get`, and when the answer breaks off or does not end.
+   */
+  async *lines(path: string, query: Query, most: number, signal?: AbortSignal): AsyncGenerator<string> {
+    const { body } = await this.stream(path, query, signal);
+    let rest = '';
+    let characters = 0;
+    try {
+      for await (const chunk of body?.pipeThrough(new TextDecoderStream('utf-8', { fatal: true })) ?? []) {
+        characters += chunk.length;
+        if (characters > most) throw new Failed(`${this.base} answers more to ${path} than was asked for`);
+        const lines = (rest + chunk).split('\n');
+        rest = lines.pop() ?? '';
+        yield* lines;
+      }
+    } catch (cause) {
+      if (cause instanceof Failed) throw cause;
+      throw new Failed(`The answer of ${this.base} broke off (${reasonOf(cause)}): try again`, { cause });
+    }
+    if (rest !== '') yield rest;
+  }
+
   /** An answer of any status. @throws Failed when there is none. */
   async look(path: string, signal?: AbortSignal): Promise<Response> {
     return (await this.send('GET', path, { signal }, TIMEOUT_MS)).response;

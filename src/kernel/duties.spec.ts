@@ -78,10 +78,14 @@ const isShared = (...of: Member[]): boolean =>
 describe('duties of one process', () => {
   it('are all its own from the start to the end', async () => {
     const story: string[] = [];
-    const duties = new OwnDuties(['a', 'b'], {
-      take: async (duty) => void story.push(`take ${duty}`),
-      leave: async (duty) => void story.push(`leave ${duty}`),
-    });
+    const duties = new OwnDuties(
+      ['a', 'b'],
+      {
+        take: async (duty) => void story.push(`take ${duty}`),
+        leave: async (duty) => void story.push(`leave ${duty}`),
+      },
+      ledger.clock,
+    );
     await duties.start();
     expect([duties.holds('a'), duties.holds('z')]).toEqual([true, false]);
     await duties.close();
@@ -90,10 +94,14 @@ describe('duties of one process', () => {
 
   it('come and go while it runs, each once', async () => {
     const story: string[] = [];
-    const duties = new OwnDuties(['a'], {
-      take: async (duty) => void story.push(`take ${duty}`),
-      leave: async (duty) => void story.push(`leave ${duty}`),
-    });
+    const duties = new OwnDuties(
+      ['a'],
+      {
+        take: async (duty) => void story.push(`take ${duty}`),
+        leave: async (duty) => void story.push(`leave ${duty}`),
+      },
+      ledger.clock,
+    );
     await duties.add('early');
     await duties.start();
     await Promise.all([duties.add('b'), duties.add('b')]);
@@ -107,12 +115,16 @@ describe('duties of one process', () => {
 
   it('are tried again where they could not be begun', async () => {
     let failures = 1;
-    const duties = new OwnDuties([], {
-      take: async () => {
-        if (failures-- > 0) throw new Error('not now');
+    const duties = new OwnDuties(
+      [],
+      {
+        take: async () => {
+          if (failures-- > 0) throw new Error('not now');
+        },
+        leave: async () => undefined,
       },
-      leave: async () => undefined,
-    });
+      ledger.clock,
+    );
     await duties.start();
     await expect(duties.add('a')).rejects.toThrow('not now');
     await duties.add('a');

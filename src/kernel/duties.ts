@@ -3,7 +3,7 @@ import type { Clock } from './ports/clock.js';
 import type { StoredDocument, ViewStore } from './ports/view-store.js';
 import { Turns } from './signal.js';
 
-const COLLECTION = 'runledger.duties';
+export const DUTIES_COLLECTION = 'runledger.duties';
 /** How often a lease is renewed while it lasts. */
 const RENEWALS = 4;
 const PAGE = 1_000;
@@ -18,6 +18,8 @@ export interface DutyHandlers {
 export interface Duties {
   /** Whether this process may act on the duty at this moment. */
   holds(name: string): boolean;
+  /** When this process took the duty: ISO 8601 UTC. Null where it does not have it. */
+  since(name: string): string | null;
   start(): Promise<void>;
   /** From now on this is a duty too. A second time nothing happens. */
   add(name: string): Promise<void>;
@@ -30,19 +32,25 @@ export interface Duties {
 /** All duties are this process's: nobody else reaches its stores. */
 export class OwnDuties implements Duties {
   private readonly names: Set<string>;
-  private readonly taken = new Set<string>();
+  /** When each was taken. */
+  private readonly taken = new Map<string, string>();
   private readonly turns = new Turns();
   private started = false;
 
   constructor(
     names: readonly string[],
     private readonly handlers: DutyHandlers,
+    private readonly clock: Pick<Clock, 'iso'>,
   ) {
     this.names = new Set(names);
   }
 
   holds(name: string): boolean {
     return this.names.has(name);
+  }
+
+  since(name: string): string | null {
+    return this.taken.get(name) ?? null;
   }
 
   async start(): Promise<void> {
@@ -69,7 +77,7 @@ export class OwnDuties implements Duties {
     return this.turns.take(async () => {
       if (this.taken.has(name) || !this.holds(name)) return;
       await this.handlers.take(name);
-      this.taken.add(name);
+      this.taken.set(name, this.clock.iso());
     });
   }
 
@@ -77,6 +85,18 @@ export class OwnDuties implements Duties {
     await this.turns.take(async () => undefined);
     if (this.taken.delete(name)) await this.handlers.leave(name);
   }
+}
+
+/** What is stored of a duty. Only `holder` and the document's position decide anything: clocks are not compared. */
+export interface LeaseDoc {
+  readonly holder: string | null;
+  /** By the holder's clock: ISO 8601 UTC. Missing in what older code has written. */
+  readonly since?: string | null;
+  readonly until?: string | null;
+}
+
+export function dutyKey(role: string, name: string): string {
+  return `${role} duty ${name}`;
 }
 
 export interface SharedDutiesOptions {
@@ -109,6 +129,8 @@ export class SharedDuties implements Duties {
   private readonly seen = new Map<string, Seen>();
   /** Until when a duty is held, in steady time. */
   private readonly held = new Map<string, number>();
+  /** When a duty was taken, or is about to be: by the clock on this process's wall, for people to read. */
+  private readonly began = new Map<string, string>();
   private readonly turns = new Map<string, Turns>();
   /** Those that are given back, and whose leases still are this process's. */
   private readonly leaving = new Set<string>();
@@ -133,6 +155,10 @@ export class SharedDuties implements Duties {
 
   holds(name: string): boolean {
     return this.clock.steady() < (this.held.get(name) ?? 0);
+  }
+
+  since(name: string): string | null {
+    return this.holds(name) ? (this.began.get(name) ?? null) : null;
   }
 
   /** Takes what is free, and goes on looking. @throws Unavailable when the store cannot be reached. */
@@ -217,7 +243,7 @@ export class SharedDuties implements Duties {
   }
 
   private async look(): Promise<void> {
-    if (!this.prepared) await this.store.prepare(COLLECTION, { indexes: [] });
+    if (!this.prepared) await this.store.prepare(DUTIES_COLLECTION, { indexes: [] });
     this.prepared = true;
     const documents = await this.documents();
     const now = this.clock.steady();
@@ -236,7 +262,7 @@ export class SharedDuties implements Duties {
     const all: StoredDocument[] = [];
     let after: string | undefined;
     do {
-      const page = await this.store.find(COLLECTION, { limit: PAGE, ...(after === undefined ? {} : { after }) });
+      const page = await this.store.find(DUTIES_COLLECTION, { limit: PAGE, ...(after === undefined ? {} : { after }) });
       all.push(...page.documents);
       after = page.next;
     } while (after !== undefined);
@@ -256,12 +282,12 @@ export class SharedDuties implements Duties {
   }
 
   private isMine(name: string): boolean {
-    return this.seen.get(this.dutyKey(name))?.holder === this.options.member;
+    return this.seen.get(dutyKey(this.options.role, name))?.holder === this.options.member;
   }
 
   private isFree(name: string): boolean {
     if (this.held.has(name) || this.leaving.has(name)) return false;
-    const seen = this.seen.get(this.dutyKey(name));
+    const seen = this.seen.get(dutyKey(this.options.role, name));
     return !seen || seen.holder === null || seen.holder === this.options.member || !this.isAlive(seen);
   }
 
@@ -319,22 +345,23 @@ export class SharedDuties implements Duties {
   }
 
   private write(documents: readonly StoredDocument[]): Promise<void> {
-    return this.store.write([{ collection: COLLECTION, documents }]);
+    return this.store.write([{ collection: DUTIES_COLLECTION, documents }]);
   }
 
   private lease(name: string, holder: string | null): StoredDocument {
-    const key = this.dutyKey(name);
-    return { key, position: (this.seen.get(key)?.position ?? 0) + 1, doc: { holder } };
+    const key = dutyKey(this.options.role, name);
+    const position = (this.seen.get(key)?.position ?? 0) + 1;
+    if (holder === null) return { key, position, doc: { holder } };
+    if (!this.held.has(name)) this.began.set(name, this.clock.iso());
+    const until = new Date(this.clock.now() + this.options.leaseMs).toISOString();
+    const doc: LeaseDoc = { holder, since: this.began.get(name) ?? null, until };
+    return { key, position, doc: { ...doc } };
   }
 
   private signOfLife(alive: boolean): StoredDocument {
     const { member } = this.options;
     this.beats += 1;
     return { key: this.memberKey(member), position: this.beats, doc: alive ? { holder: member } : null };
-  }
-
-  private dutyKey(name: string): string {
-    return `${this.options.role} duty ${name}`;
   }
 
   private memberKey(member: string): string {

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { createHash } from 'node:crypto';
 import { canonicalJson } from './canonical-json.js';
-import { CHAIN_START, chainHash, orderHash } from './hash-chain.js';
+import { CHAIN_START, chainHash, closesChain, orderHash } from './hash-chain.js';
 
 const event = {
   id: '01900000-0000-7000-8000-000000000001',
@@ -52,6 +52,36 @@ describe('the hash chain', () => {
         expect(moved).not.toBe(hash);
       }),
     ));
+});
+
+describe('the hash that closes a chain', () => {
+  const closed = (changed: Partial<typeof event>): boolean => {
+    // Of data that holds members like those that stand around it.
+    const data = `{"a":"x","id":"${event.id}","metadata":{"tenant":"b"}}`;
+    const hash = chainHash(CHAIN_START, 'sample.thing-1', 0, { ...event, data });
+    return closesChain(CHAIN_START, 'sample.thing-1', 0, { ...event, data, hash, ...changed });
+  };
+
+  it('is that of the event and the one before it', () => {
+    expect(closed({})).toBe(true);
+    expect(closed({ type: 'thing.undone' })).toBe(false);
+  });
+
+  it('is not taken from text that was moved between data, id and metadata', () => {
+    const tail = `","metadata":${event.metadata}`;
+    // Each of these is hashed as the same text.
+    const intoId = { data: '{"a":"x"', id: `${event.id}","metadata":{"tenant":"b"}},"id":"${event.id}` };
+    const intoMetadata = {
+      data: '{"a":"x"',
+      metadata: `{"tenant":"b"}},"id":"${event.id}${tail}`,
+    };
+    for (const moved of [intoId, intoMetadata]) {
+      const whole = { ...event, data: `{"a":"x","id":"${event.id}","metadata":{"tenant":"b"}}` };
+      const hash = chainHash(CHAIN_START, 'sample.thing-1', 0, whole);
+      expect(chainHash(CHAIN_START, 'sample.thing-1', 0, { ...event, ...moved })).toBe(hash);
+      expect(closed(moved)).toBe(false);
+    }
+  });
 });
 
 describe('the hash of an order', () => {

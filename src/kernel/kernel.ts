@@ -6,6 +6,7 @@ import { BusPublisher } from './bus-publisher.js';
 import { Cursors } from './cursors.js';
 import type { EventCatalog } from './event-catalog.js';
 import { OwnDuties, SharedDuties } from './duties.js';
+import { DutyBoard } from './duty-board.js';
 import { Dialects } from './http/dialect.js';
 import { Idempotency } from './http/idempotency.js';
 import { Metrics } from './metrics.js';
@@ -19,7 +20,7 @@ import type { Ids } from './ports/ids.js';
 import type { ViewStore } from './ports/view-store.js';
 import type { WorkQueue } from './ports/work-queue.js';
 import { currentContext } from './request-context.js';
-import { registryOf, type Registry } from './registry.js';
+import { registryOf, type Registry, type ServiceParts } from './registry.js';
 import { ReadableEvents } from './readable-events.js';
 import { Runtime } from './runtime.js';
 import type { Settings } from './settings.js';
@@ -65,18 +66,20 @@ export class Kernel {
   readonly idempotency: Idempotency;
   readonly outbound: OutboundClient;
   readonly runtime: Runtime;
+  readonly duties: DutyBoard;
 
   constructor(
     readonly settings: Settings,
     readonly ports: Ports,
     readonly systems: readonly SystemDefinition[],
+    parts: ServiceParts,
     readonly signingKey: SigningKey,
     readonly logger: Logger,
     resolveHost?: ResolveHost,
   ) {
     const { log, views, queue, bus, clock, ids } = ports;
     const { metrics } = this;
-    this.registry = registryOf(systems);
+    this.registry = registryOf(systems, parts);
     const { catalog, work: rules, openWork } = this.registry;
     this.catalog = catalog;
     const member = `${hostname()}-${process.pid}-${ids.uuid().slice(-12)}`;
@@ -134,12 +137,13 @@ export class Kernel {
           ),
         share: (role, names, handlers) =>
           settings.servers.mongo === undefined
-            ? new OwnDuties(names, handlers)
+            ? new OwnDuties(names, handlers, clock)
             : new SharedDuties(views, clock, logger, { role, names, member, leaseMs: settings.leaseMs }, handlers),
       },
       settings.roles,
       logger,
     );
+    this.duties = new DutyBoard(this.runtime, clock, member, settings.servers.mongo === undefined ? undefined : views);
     this.observe();
   }
 

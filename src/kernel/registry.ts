@@ -6,12 +6,19 @@ import { EventCatalog } from './event-catalog.js';
 import { requestDecider } from './http/idempotency.js';
 import { runIndexView, type RunIndexDoc } from './runs/run-index.view.js';
 import type { SystemDefinition } from './system.js';
+import { ORDERS_PREFIX, orderDecider } from './views/projection-orders.js';
 import type { AnyView, View } from './views/view.js';
 import { deliveryDecider } from './webhooks/delivery.decider.js';
 import type { WorkRules } from './work/executor.js';
 import { openWorkView, type OpenWorkDoc } from './work/open-work.view.js';
 
-/** What the systems declare, and what the kernel adds: all that is needed to read a log, and to fold it. */
+/** What the service has beside its systems: views and kinds of streams over all of them. */
+export interface ServiceParts {
+  readonly views: readonly AnyView[];
+  readonly aggregates: readonly AggregateDefinition[];
+}
+
+/** What the systems and the service declare, and what the kernel adds: all that is needed to read a log, and to fold it. */
 export interface Registry {
   readonly catalog: EventCatalog;
   /** Every kind of stream. */
@@ -19,11 +26,11 @@ export interface Registry {
   readonly work: ReadonlyMap<string, WorkRules>;
   readonly openWork: View<OpenWorkDoc>;
   readonly runIndex: View<RunIndexDoc>;
-  /** Every view, those two included. */
+  /** Every view, those two included. What is not here is not folded. */
   readonly views: readonly AnyView[];
 }
 
-export function registryOf(systems: readonly SystemDefinition[]): Registry {
+export function registryOf(systems: readonly SystemDefinition[], parts: ServiceParts): Registry {
   const catalog = new EventCatalog();
   catalog.register('runledger', ledgerEvents);
   for (const { name, events } of systems) catalog.register(name, [...events, ...webhookEvents]);
@@ -34,6 +41,8 @@ export function registryOf(systems: readonly SystemDefinition[]): Registry {
     ),
     defineAggregate({ prefix: CHECKPOINT_STREAM, decider: checkpointDecider, ofRun: false }),
     defineAggregate({ prefix: 'runledger.request-', decider: requestDecider, ofRun: false }),
+    defineAggregate({ prefix: ORDERS_PREFIX, decider: orderDecider, ofRun: false }),
+    ...parts.aggregates,
   ];
   const work = new Map(systems.map((system) => [system.work.system, system.work]));
   const openWork = openWorkView(work);
@@ -42,6 +51,6 @@ export function registryOf(systems: readonly SystemDefinition[]): Registry {
     aggregates,
     webhookEvents.map(({ type }) => type),
   );
-  const views = [openWork, runIndex, ...systems.flatMap((system) => system.views)];
+  const views = [openWork, runIndex, ...parts.views, ...systems.flatMap((system) => system.views)];
   return { catalog, aggregates, work, openWork, runIndex, views };
 }

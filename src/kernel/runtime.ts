@@ -4,6 +4,7 @@ import type { Duties, DutyHandlers } from './duties.js';
 import type { Role } from './settings.js';
 import type { ViewOperator } from './views/operator.js';
 import type { Projector } from './views/projector.js';
+import type { AnyView } from './views/view.js';
 import type { WebhookEndpoint } from './webhooks/endpoint.js';
 import type { WorkerPool } from './work/worker-pool.js';
 
@@ -14,6 +15,17 @@ const JOB_GRACE_MS = 1_500;
 export interface Follower {
   start(): Promise<void>;
   close(): Promise<void>;
+}
+
+/** A duty, as this process sees it. */
+export interface OwnDuty {
+  /** Of the processes that share it. */
+  readonly role: Extract<Role, 'projector' | 'dispatcher'>;
+  readonly name: string;
+  /** Whether this process does it now. */
+  readonly here: boolean;
+  /** Since when it does: ISO 8601 UTC. */
+  readonly since: string | null;
 }
 
 /** Makes a follower, for each time anew that its duty is taken. It acts only while `mayAct` says so. */
@@ -29,6 +41,11 @@ export interface RuntimeParts {
   readonly sender: (endpoint: WebhookEndpoint) => MakeFollower;
   /** Shares duties with the other processes of a role, where there are any. */
   readonly share: (role: Role, names: readonly string[], handlers: DutyHandlers) => Duties;
+}
+
+/** By version: while old and new code run side by side, each folds its own. */
+function dutyOf({ name, version }: AnyView): string {
+  return `${name}@${version}`;
 }
 
 /** Starts what this process does beside answering requests, and stops it in the right order. */
@@ -79,6 +96,18 @@ export class Runtime {
     if (this.working) await this.parts.workers.start();
   }
 
+  /** Everything that some process has to do, as far as this one knows of it, and what of it is done here. */
+  duties(): readonly OwnDuty[] {
+    const views = this.parts.projector.views.map((view) => ['projector', dutyOf(view), this.folding] as const);
+    const effects = [...this.effects.keys()].map((name) => ['dispatcher', name, this.acting] as const);
+    return [...views, ...effects].map(([role, name, duties]) => ({
+      role,
+      name,
+      here: duties?.holds(name) ?? false,
+      since: duties?.since(name) ?? null,
+    }));
+  }
+
   /** Whether the views that this process folds follow the log live. */
   ready(): boolean {
     return this.started && (!this.roles.has('projector') || this.parts.projector.ready());
@@ -109,8 +138,7 @@ export class Runtime {
 
   private async startFolding(): Promise<void> {
     const { projector, operator, share } = this.parts;
-    // By version: while old and new code run side by side, each folds its own.
-    const views = new Map(projector.views.map(({ name, version }) => [`${name}@${version}`, name]));
+    const views = new Map(projector.views.map((view) => [dutyOf(view), view.name]));
     const nameOf = (duty: string): string => views.get(duty) ?? duty;
     await projector.start([]);
     operator.start();

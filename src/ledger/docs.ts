@@ -2,6 +2,7 @@ import { Controller, Get } from '@nestjs/common';
 import { ApiExcludeController, DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Kernel } from '../kernel/kernel.js';
+import { version } from '../version.js';
 import { describeEvents } from './events/asyncapi.js';
 
 /** OpenAPI of everything that is served. */
@@ -10,7 +11,7 @@ export function describeApi(nest: NestFastifyApplication): OpenAPIObject {
     .setOpenAPIVersion('3.1.0')
     .setTitle('Runledger')
     .setDescription('The ledger and the engine of runs, behind the APIs of the systems that it serves.')
-    .setVersion('0.1.0')
+    .setVersion(version)
     .addBearerAuth({ type: 'http', scheme: 'bearer', description: 'A token of `RUNLEDGER_TOKENS`' })
     .build();
   return SwaggerModule.createDocument(nest, config);

@@ -11,8 +11,7 @@ import type { EventLog } from '../../src/kernel/ports/event-log.js';
 import { hypershift } from '../../src/systems/hypershift/hypershift.definition.js';
 import { runCommand } from '../support/cli.js';
 import { Hypershift, instantAgents } from '../support/hypershift.js';
-import { registryOf } from '../../src/kernel/registry.js';
-import { allEvents, compareWithRebuild, served } from '../support/rebuild.js';
+import { allEvents, compareWithRebuild, registryOf, served } from '../support/rebuild.js';
 import { openStack, type Stack } from '../support/stack.js';
 import { until } from '../support/until.js';
 

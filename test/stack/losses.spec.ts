@@ -8,7 +8,7 @@ import { createLogger } from '../../src/kernel/logger.js';
 import { hypershift } from '../../src/systems/hypershift/hypershift.definition.js';
 import { Luck, report, scaled } from '../support/fault-scale.js';
 import { runsOf } from '../support/hypershift-ledger.js';
-import { registryOf } from '../../src/kernel/registry.js';
+import { registryOf } from '../support/rebuild.js';
 import { until } from '../support/until.js';
 import { Fleet, type FleetAccount } from './fleet.js';
 import { Load } from './load.js';

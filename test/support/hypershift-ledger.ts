@@ -3,11 +3,10 @@ import type { RunEvent, RunRequest } from '../../contracts/hypershift/run.events
 import { verifyLog } from '../../src/kernel/audit/verify.js';
 import type { Ports } from '../../src/kernel/kernel.js';
 import type { StoredEvent } from '../../src/kernel/ports/event-log.js';
-import { registryOf } from '../../src/kernel/registry.js';
 import { deliveryId } from '../../src/kernel/webhooks/sender.js';
 import { hypershift } from '../../src/systems/hypershift/hypershift.definition.js';
 import { hypershiftEndpoint } from '../../src/systems/hypershift/hypershift.webhooks.js';
-import { allEvents, compareWithRebuild } from './rebuild.js';
+import { allEvents, compareWithRebuild, registryOf } from './rebuild.js';
 import type { Received } from './webhook-receiver.js';
 
 const ENDS = ['run.completed', 'run.failed', 'run.blocked', 'run.rejected'];

@@ -2,11 +2,17 @@ import { canonicalJson } from '../../src/kernel/canonical-json.js';
 import { systemOf, type EventCatalog } from '../../src/kernel/event-catalog.js';
 import { START, type EventLog, type Position, type StoredEvent } from '../../src/kernel/ports/event-log.js';
 import type { ViewStore } from '../../src/kernel/ports/view-store.js';
-import { registryOf } from '../../src/kernel/registry.js';
+import { registryOf as registryWith, type Registry } from '../../src/kernel/registry.js';
 import type { SystemDefinition } from '../../src/kernel/system.js';
+import { ledgerParts } from '../../src/ledger/parts.js';
 import { parseCollection, SERVING_MARK, type AnyView } from '../../src/kernel/views/view.js';
 
 const PAGE = 1_000;
+
+/** What a service with these systems folds. */
+export function registryOf(systems: readonly SystemDefinition[]): Registry {
+  return registryWith(systems, ledgerParts);
+}
 
 /** The whole log. */
 export async function allEvents(log: EventLog): Promise<StoredEvent[]> {

@@ -13,6 +13,8 @@ import { CHECKPOINT_STREAM, type CheckpointData } from './notary.js';
  * 2. `checkpoint`: the signed checkpoints that cover the run's events, as stored.
  * 3. `event`: every event about the run, as stored. The run's own streams are whole, from revision 0. An event of another
  *    stream bears `previous`, the hash before it there.
+ *    As everywhere, an event is verified by its hash (see `chainHash`) and by being an event at all: its id is a UUID, its
+ *    data and metadata are objects in JSON.
  * 4. `order`: `hashes` of all events between two checkpoints that stand in the bundle (`after` and `to` are their
  *    revisions; -1: from the first event of the log). Hashes and nothing else: they prove that an event of another
  *    stream is in the log, without showing what else is.

@@ -4,6 +4,7 @@ import { eventually } from '../../../test/support/eventually.js';
 import { TestLedger } from '../../../test/support/test-ledger.js';
 import { defineAggregate } from '../aggregate.js';
 import type { Position, StoredEvent } from '../ports/event-log.js';
+import type { ViewReader } from '../ports/view-store.js';
 import { Projector } from '../views/projector.js';
 import type { View } from '../views/view.js';
 import { replayDeciders, replayViews, type Slice, type ViewReplay } from './replay.js';
@@ -125,6 +126,20 @@ describe('a replay through the views', () => {
       error: 'no further',
     });
     expect([equal, ahead]).toEqual([1, 1]);
+  });
+
+  it('takes documents that are dropped while it reads them for no difference', async () => {
+    const { views } = ledger.store;
+    const dropping: ViewReader = {
+      load: (collection, keys) => views.load(collection, keys),
+      collections: () => views.collections(),
+      find: async (collection) => {
+        await views.drop(collection);
+        return { documents: [] };
+      },
+    };
+    const replayed = replayViews({ log: ledger.log, views: dropping }, { catalog: ledger.catalog, views: [sums()] });
+    await expect(replayed).rejects.toThrow('sample.sums.v1.1 was dropped while it was read: replay again');
   });
 
   it('says so where nothing is stored', async () => {

@@ -1,10 +1,11 @@
 import { aggregateOf, type AggregateDefinition } from '../aggregate.js';
 import { canonicalJson } from '../canonical-json.js';
 import { differences, type Difference } from '../differences.js';
+import { Unavailable } from '../errors.js';
 import { systemOf, type EventCatalog, type StoredReading } from '../event-catalog.js';
-import { START, type EventLog, type Position } from '../ports/event-log.js';
-import type { StoredDocument, ViewStore } from '../ports/view-store.js';
-import { CHECKPOINT_MARK, type AnyView } from '../views/view.js';
+import { START, type LogReader, type Position } from '../ports/event-log.js';
+import type { StoredDocument, ViewReader } from '../ports/view-store.js';
+import { CHECKPOINT_MARK, SERVING_MARK, type AnyView } from '../views/view.js';
 import { servingCollection, type ViewCollection } from '../views/view-collections.js';
 
 /** Which part of the log is of interest. Folds begin at its first event all the same: they would be wrong otherwise. */
@@ -70,7 +71,7 @@ const SHOWN = 20;
 const EVERY_SYSTEM = 'runledger';
 
 /** Every event of the log up to `to`, a page at a time. */
-async function* pages(log: EventLog, catalog: EventCatalog, to: Position): AsyncGenerator<StoredReading[]> {
+async function* pages(log: LogReader, catalog: EventCatalog, to: Position): AsyncGenerator<StoredReading[]> {
   for (let from = START; from < to;) {
     const page = await log.readAll(from, { limit: PAGE });
     const last = page.at(-1);
@@ -83,9 +84,11 @@ async function* pages(log: EventLog, catalog: EventCatalog, to: Position): Async
 /**
  * Folds the log through the views of the present code, in memory, and compares what comes out with what is stored.
  * Writes nothing.
+ *
+ * @throws Unavailable when a store cannot be reached, or a collection was replaced meanwhile.
  */
 export async function replayViews(
-  { log, views: store }: { readonly log: EventLog; readonly views: ViewStore },
+  { log, views: store }: { readonly log: LogReader; readonly views: ViewReader },
   { catalog, views }: { readonly catalog: EventCatalog; readonly views: readonly AnyView[] },
   slice: Slice = {},
   progress: Progress = () => undefined,
@@ -119,7 +122,7 @@ class ViewFold {
 
   private constructor(
     private readonly view: AnyView,
-    private readonly store: ViewStore,
+    private readonly store: ViewReader,
     private readonly collection: ViewCollection | undefined,
     private readonly checkpoint: Position,
   ) {
@@ -127,7 +130,7 @@ class ViewFold {
     this.types = new Set(view.types);
   }
 
-  static async open(view: AnyView, store: ViewStore): Promise<ViewFold> {
+  static async open(view: AnyView, store: ViewReader): Promise<ViewFold> {
     const collection = await servingCollection(view, store);
     const [mark] = collection ? await store.load(collection.name, [CHECKPOINT_MARK]) : [];
     return new ViewFold(view, store, collection, mark?.position ?? START);
@@ -183,6 +186,7 @@ class ViewFold {
       const byKey = new Map(loaded.map((document) => [document.key, document]));
       for (const key of keys) judge(key, byKey.get(key));
     }
+    await this.assertStillThere();
     return {
       view: this.view.name,
       version: this.view.version,
@@ -193,6 +197,14 @@ class ViewFold {
       differences: found,
       stopped: this.stopped,
     };
+  }
+
+  /** Documents that went while they were read are missing nowhere. @throws Unavailable */
+  private async assertStillThere(): Promise<void> {
+    if (!this.collection) return;
+    const { name } = this.collection;
+    if ((await this.store.load(name, [SERVING_MARK])).length > 0) return;
+    throw new Unavailable(`${name} was dropped while it was read: replay again`);
   }
 
   private async *storedDocuments(): AsyncGenerator<StoredDocument> {
@@ -245,7 +257,7 @@ function plain(doc: object): unknown {
 
 /** Folds every stream through the decider of the present code, and reports the events that it cannot read or fold. */
 export async function replayDeciders(
-  log: EventLog,
+  log: LogReader,
   { catalog, aggregates }: { readonly catalog: EventCatalog; readonly aggregates: readonly AggregateDefinition[] },
   slice: Slice = {},
   progress: Progress = () => undefined,

@@ -1,7 +1,7 @@
 import { createPublicKey, verify as verifySignature } from 'node:crypto';
 import { checkpointSigned } from '../../../contracts/runledger/ledger.events.js';
-import { CHAIN_START, chainHash, orderHash } from '../hash-chain.js';
-import { START, type EventLog, type Position, type StoredEvent } from '../ports/event-log.js';
+import { CHAIN_START, closesChain, orderHash } from '../hash-chain.js';
+import { START, type LogReader, type Position, type StoredEvent } from '../ports/event-log.js';
 import { CHECKPOINT_STREAM, signedText, type CheckpointData } from './notary.js';
 
 /** The first thing that is not as it was written. */
@@ -151,7 +151,7 @@ export class LogVerifier {
 
 /** Verifies the whole log. @param progress Told now and then how many events have been seen. */
 export async function verifyLog(
-  log: EventLog,
+  log: LogReader,
   trust: Trust = {},
   progress: (events: number) => void = () => undefined,
 ): Promise<Verification> {
@@ -186,7 +186,7 @@ export class CheckpointChain {
     if (event.stream !== CHECKPOINT_STREAM || event.revision !== revision + 1) {
       return { ...found('gap', `checkpoint ${revision + 1} is missing or out of order`), revision: revision + 1 };
     }
-    if (chainHash(hash, event.stream, event.revision, event) !== event.hash) return found('altered', ALTERED);
+    if (!closesChain(hash, event.stream, event.revision, event)) return found('altered', ALTERED);
     const problem = signatureProblem(event, hash, this.trust);
     if (problem !== undefined) return found('signature', problem);
     this.previous = event;
@@ -203,7 +203,7 @@ export class CheckpointChain {
 }
 
 /** Verifies one stream: its chain, and what the signed checkpoints say of it. */
-export async function verifyStream(log: EventLog, stream: string, trust: Trust = {}): Promise<Verification> {
+export async function verifyStream(log: LogReader, stream: string, trust: Trust = {}): Promise<Verification> {
   const checkpoints = new CheckpointChain(trust);
   const heads = new Map<number, { readonly hash: string; readonly checkpoint: StoredEvent }>();
   const result = { events: 0, streams: 0, checkpoints: 0, unsigned: 0 };
@@ -237,11 +237,14 @@ export async function verifyStream(log: EventLog, stream: string, trust: Trust =
   return { ...result, streams: end.revision < 0 ? 0 : 1, unsigned: Math.max(0, end.revision - signed), finding: null };
 }
 
-async function* eventsOf(log: EventLog, stream: string): AsyncGenerator<StoredEvent> {
-  for (let from = 0; ; from += PAGE) {
+async function* eventsOf(log: LogReader, stream: string): AsyncGenerator<StoredEvent> {
+  // A page may be shorter than it could be: the last one is empty.
+  for (let from = 0; ;) {
     const page = await log.readStream(stream, { from, limit: PAGE });
+    const last = page.at(-1);
+    if (!last) return;
     yield* page;
-    if (page.length < PAGE) return;
+    from = last.revision + 1;
   }
 }
 
@@ -250,13 +253,13 @@ export function linkProblem(
   end: { readonly revision: number; readonly hash: string },
   event: StoredEvent,
 ): Finding | null {
-  const { stream, revision, hash } = event;
+  const { stream, revision } = event;
   if (revision !== end.revision + 1) {
     const missing = end.revision + 1;
     const at = { ...event, revision: Math.min(missing, revision) };
     return findingAt('gap', at, `revision ${missing} of ${stream} is missing or out of order`);
   }
-  return chainHash(end.hash, stream, revision, event) === hash ? null : findingAt('altered', event, ALTERED);
+  return closesChain(end.hash, stream, revision, event) ? null : findingAt('altered', event, ALTERED);
 }
 
 function unlikeHead(
@@ -305,7 +308,7 @@ function parse(text: string): unknown {
 export function checkpointProblem(event: StoredEvent, trust: Trust): string | undefined {
   const { previous } = (parse(event.data) ?? {}) as { previous?: unknown };
   if (typeof previous !== 'string') return 'this is no checkpoint';
-  if (chainHash(previous, event.stream, event.revision, event) !== event.hash) return ALTERED;
+  if (!closesChain(previous, event.stream, event.revision, event)) return ALTERED;
   return signatureProblem(event, previous, trust);
 }
 

@@ -66,6 +66,9 @@ export interface SubscribeOptions {
   readonly batchSize?: number;
 }
 
+/** A log as far as an auditor needs it. A page may be shorter than its limit; after the last event it is empty. */
+export type LogReader = Pick<EventLog, 'readAll' | 'readStream' | 'head'>;
+
 /**
  * The log of everything that happened: streams of events, and one total order over all of them.
  *

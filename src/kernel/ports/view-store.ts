@@ -50,6 +50,9 @@ export interface CollectionWrite {
   readonly documents: readonly StoredDocument[];
 }
 
+/** Documents as far as an auditor needs them. */
+export type ViewReader = Pick<ViewStore, 'load' | 'find' | 'collections'>;
+
 /**
  * Documents by key, in collections that are versions of views. Needs no transaction: each document carries the
  * position of the last event folded into it, and a write never moves a document to an older position.

@@ -3,7 +3,8 @@ import type { Decider } from '../decider.js';
 import type { EventCatalog } from '../event-catalog.js';
 import { START, type EventLog, type Position } from '../ports/event-log.js';
 
-const PREFIX = 'runledger.projection-';
+/** What the streams of orders begin with. */
+export const ORDERS_PREFIX = 'runledger.projection-';
 const PAGE = 500;
 
 /** Everything that operators have ordered of a view, as it is to be carried out. */
@@ -19,12 +20,12 @@ export interface Orders {
 }
 
 export function orderStream(view: string): string {
-  return `${PREFIX}${view}`;
+  return `${ORDERS_PREFIX}${view}`;
 }
 
 /** The view that a stream's orders are for; undefined when it holds none. */
 export function orderedView(stream: string): string | undefined {
-  return stream.startsWith(PREFIX) ? stream.slice(PREFIX.length) : undefined;
+  return stream.startsWith(ORDERS_PREFIX) ? stream.slice(ORDERS_PREFIX.length) : undefined;
 }
 
 /** Records an order: whoever gives it has seen that it makes sense. */

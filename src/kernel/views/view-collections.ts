@@ -1,4 +1,4 @@
-import type { ViewStore } from '../ports/view-store.js';
+import type { ViewReader, ViewStore } from '../ports/view-store.js';
 import { parseCollection, SERVING_MARK, type AnyView } from './view.js';
 
 /** A collection of a view, as its name tells. */
@@ -9,7 +9,7 @@ export interface ViewCollection {
 }
 
 /** A view's collections, the newest first. Those that a newer version of the code has made are not for this one. */
-export async function collectionsOf(view: AnyView, store: ViewStore): Promise<ViewCollection[]> {
+export async function collectionsOf(view: AnyView, store: ViewReader): Promise<ViewCollection[]> {
   const own = (await store.collections()).flatMap((name) => {
     const parsed = parseCollection(view, name);
     return parsed && parsed.version <= view.version ? [{ name, ...parsed }] : [];
@@ -22,7 +22,7 @@ function isOlder(a: ViewCollection, b: ViewCollection): boolean {
 }
 
 /** The newest collection that answers queries, whoever folds it. */
-export async function servingCollection(view: AnyView, store: ViewStore): Promise<ViewCollection | undefined> {
+export async function servingCollection(view: AnyView, store: ViewReader): Promise<ViewCollection | undefined> {
   for (const collection of await collectionsOf(view, store)) {
     if ((await store.load(collection.name, [SERVING_MARK])).length > 0) return collection;
   }

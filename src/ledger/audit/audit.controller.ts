@@ -19,6 +19,7 @@ import { CurrentCaller, Needs } from '../access/needs.js';
 import type { Caller } from '../access/caller.js';
 import { LedgerError } from '../ledger-error.js';
 import { parseMoment, RunAudit, summaryOf } from './run-audit.js';
+import { limitOf, runQuery } from './run-query.js';
 
 const TIMELINE_LIMIT = 500;
 /** How often one request looks for runs that its caller may see. */
@@ -60,7 +61,7 @@ export class AuditController {
     const { tenant, ...others } = texts(filters);
     // A token for one tenant need not name it.
     const [only] = caller.tenants?.size === 1 ? caller.tenants : [];
-    const query = dto.runQuery({ ...others, tenant: tenant ?? only });
+    const query = runQuery({ ...others, tenant: tenant ?? only });
     if (tenant !== undefined && !caller.sees(tenant)) return { runs: [], next: null };
     const { runs, next } = await this.listed(caller, query);
     return { runs: runs.map(summaryOf), next: next ?? null };
@@ -86,7 +87,7 @@ export class AuditController {
     const asked = {
       moment: parseMoment('at', at),
       after: positionOf(after),
-      limit: dto.limitOf(limit, TIMELINE_LIMIT),
+      limit: limitOf(limit, TIMELINE_LIMIT),
       data: data === 'true',
     };
     return dto.toRun(await this.audit.report(await this.run(caller, system, runId), asked));

@@ -1,7 +1,9 @@
 import type { WebhookDeliveryEvent, WebhookSource } from '../../../contracts/runledger/webhook.events.js';
 import type { Decider } from '../../kernel/decider.js';
 
-export const deliveryStream = (deliveryId: string): string => `runledger.delivery-${deliveryId}`;
+export const DELIVERY_PREFIX = 'runledger.delivery-';
+
+export const deliveryStream = (deliveryId: string): string => `${DELIVERY_PREFIX}${deliveryId}`;
 
 export type AttemptEvent = Exclude<WebhookDeliveryEvent, { type: 'webhook_delivery.requested' }>;
 

@@ -62,11 +62,11 @@ export class EndpointWatcher implements Follower {
     this.known = (await streams.read(endpointDecider, ENDPOINTS_STREAM)).endpoints;
     const wanted = [...this.known.values()].filter(({ disabled }) => disabled === null).map(({ id }) => id);
     for (const id of [...this.duties].filter((each) => !wanted.includes(each))) {
-      await runtime.removeEffect(dutyOf(id));
+      await runtime.removeEffect(endpointDuty(id));
       this.duties.delete(id);
     }
     for (const id of wanted.filter((each) => !this.duties.has(each))) {
-      await runtime.addEffect(dutyOf(id), (mayAct) => this.senderOf(id, mayAct));
+      await runtime.addEffect(endpointDuty(id), (mayAct) => this.senderOf(id, mayAct));
       this.duties.add(id);
     }
   }
@@ -77,4 +77,5 @@ export class EndpointWatcher implements Follower {
   }
 }
 
-const dutyOf = (id: string): string => `webhook endpoint ${id}`;
+/** What sending to an endpoint is called among the duties. */
+export const endpointDuty = (id: string): string => `webhook endpoint ${id}`;

@@ -1,6 +1,5 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { hash } from 'node:crypto';
-import { webhookDeliveryView } from '../../../projections/runledger/webhook-delivery.view.js';
 import { webhookHealthView, type WebhookHealthDoc } from '../../../projections/runledger/webhook-health.view.js';
 import { Refused, Unavailable } from '../../kernel/errors.js';
 import { Kernel } from '../../kernel/kernel.js';
@@ -31,10 +30,7 @@ export class Webhooks implements OnModuleInit {
 
   /** Before the runtime starts. */
   onModuleInit(): void {
-    const { projector, runtime } = this.kernel;
-    projector.register(webhookDeliveryView);
-    projector.register(webhookHealthView);
-    runtime.addFollower(new EndpointWatcher(this.kernel, this.secrets));
+    this.kernel.runtime.addFollower(new EndpointWatcher(this.kernel, this.secrets));
   }
 
   async create(body: dto.CreateWebhookBody, caller: Caller): Promise<dto.WebhookWithSecretBody> {

@@ -1,22 +1,14 @@
 import { Injectable } from '@nestjs/common';
 import type { WorkEvent } from '../../../contracts/runledger/work.events.js';
-import type { Decider } from '../../kernel/decider.js';
 import { Refused } from '../../kernel/errors.js';
 import { Kernel } from '../../kernel/kernel.js';
 import type { DeadJob } from '../../kernel/ports/work-queue.js';
-import { streamPart } from '../../kernel/stream-part.js';
+import { deadLetterDecider, deadLetterStream } from './dead-letter.decider.js';
 import type { DeadJobBody, DeadOutcomeBody } from './work.dto.js';
 
 const LIMIT = 100;
 /** So many of a kind are looked through for one. */
 const SEARCHED = 100_000;
-
-const record: Decider<null, WorkEvent, WorkEvent> = {
-  initial: null,
-  lastEventOnly: true,
-  decide: (event) => [event],
-  evolve: () => null,
-};
 
 /** Jobs that were given up, and what operators make of them. */
 @Injectable()
@@ -53,7 +45,7 @@ export class DeadLetters {
     const { job, error } = await this.find(id);
     const { kind, group } = job;
     const data = { system: 'runledger', tenant: 'runledger', jobId: id, kind, group, error } as const;
-    await this.kernel.streams.transact(record, `runledger.job-${streamPart(id)}`, { type, data });
+    await this.kernel.streams.transact(deadLetterDecider, deadLetterStream(id), { type, data });
   }
 
   private async find(id: string): Promise<DeadJob> {

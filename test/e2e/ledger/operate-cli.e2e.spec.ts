@@ -69,6 +69,7 @@ describe('runledger projections', () => {
     expect([busy.code, busy.stdout]).toEqual([2, '']);
     await service.app.close();
     const { projections } = (await runCommand(['projections', 'list', '--json', ...data])).json<Listed>();
+    expect(projections.map(({ name }) => name)).toEqual(expect.arrayContaining(['runledger.webhook-delivery']));
     const before = projections.find(({ name }) => name === RUN)?.collection;
     const { code, stdout } = await runCommand(['projections', 'rebuild', RUN, ...data]);
     expect([code, stdout]).toEqual([0, expect.stringContaining(`${before?.replace(/1$/, '2')} serves`)]);

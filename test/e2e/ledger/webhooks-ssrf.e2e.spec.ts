@@ -33,6 +33,8 @@ beforeAll(async () => {
   receiver.answer = () => ({ status: 200, body: 'the secret of the inside' });
   // A proxy would be asked instead of the address that was checked.
   for (const name of PROXY) process.env[name] = `http://127.0.0.1:${receiver.port}`;
+  // On the stack the log is asked by gRPC, which goes through proxies on purpose.
+  process.env['no_grpc_proxy'] = '127.0.0.1';
   service = await startApp(
     { RUNLEDGER_ROLES: 'api,projector,dispatcher' },
     {
