@@ -310,7 +310,7 @@ describe('on the command line', () => {
       /Either --url or/,
     ],
   ])('%s is told in one line', async (_what, args, code, line) => {
-    const outcome = await runCommand(args.includes('--data') ? args : [...args, ...data()]);
+    const outcome = await (args.includes('--data') ? runIn(args) : runCommand([...args, ...data()]));
     expect(outcome).toMatchObject({ code, stdout: '', stderr: expect.stringMatching(line) });
     expect(outcome.stderr.split('\n')).toHaveLength(1);
   });
