@@ -17,12 +17,16 @@ function poolOf(origin) {
   return pool;
 }
 
-/** One request; its answer as JSON. @throws Error for a status other than 2xx. */
+/** One request; its answer as JSON. Reads are repeated as `Retry-After` says. @throws Error for a status other than 2xx. */
 async function exchange(origin, method, path, { headers, body } = {}) {
   const options = { method, path, headers: body === undefined ? headers : { ...JSON_HEADERS, ...headers } };
   if (body !== undefined) options.body = JSON.stringify(body);
   const answer = await poolOf(origin).request(options);
   const text = await answer.body.text();
+  if (answer.statusCode === 503 && method === 'GET') {
+    await sleep(1_000 * Number(answer.headers['retry-after'] ?? 1));
+    return exchange(origin, method, path, { headers, body });
+  }
   if (answer.statusCode > 299) throw new Error(`${method} ${path} answered ${answer.statusCode}: ${text}`);
   return { json: text === '' ? undefined : JSON.parse(text), headers: answer.headers, bytes: text.length };
 }
