@@ -131,10 +131,15 @@ async function raw({ dist, folder, rounds, events, size }) {
   return { perSecond: median(measured) };
 }
 
-/** Each writer appends to a stream of its own, `size` events at a time, and waits until they are durable. */
-async function port({ dist, folder, rounds, events, size }) {
-  const { SqliteStore, SystemClock, SystemIds } = await build(dist);
-  const store = await SqliteStore.open({ folder, clock: new SystemClock() });
+/**
+ * Each writer appends to a stream of its own, `size` events at a time, and waits until they are durable.
+ *
+ * @param url The log of a server, instead of the one in the folder.
+ */
+async function port({ dist, folder, url, rounds, events, size }) {
+  const { SystemIds } = await build(dist);
+  const { openLog } = await import(`${dist}/src/adapters/open-log.js`);
+  const log = await openLog(url ?? folder);
   const ids = new SystemIds();
   const measured = [];
   for (let round = 0; round <= rounds; round++) {
@@ -145,14 +150,18 @@ async function port({ dist, folder, rounds, events, size }) {
     const durations = new Durations();
     const seconds = await closedLoop(WRITERS, appends.length, async (append, writer) => {
       const started = performance.now();
-      const { revision } = await store.log.append(`bench.thing-${round}-${writer}`, revisions[writer], appends[append]);
+      const { revision } = await log.append(
+        `bench.thing-${size}-${round}-${writer}`,
+        revisions[writer],
+        appends[append],
+      );
       durations.add(performance.now() - started);
       revisions[writer] = revision;
     });
     // The first round warms up.
     if (round > 0) measured.push({ perSecond: (appends.length * size) / seconds, ...durations.summary() });
   }
-  await store.close();
+  await log.close();
   return medianRound(measured, 'perSecond');
 }
 

@@ -1,7 +1,7 @@
 /**
  * The service on the whole stack of servers (a double of EventStoreDB, FerretDB, NATS, S3) beside the embedded default, in
- * one run: runs of five instant steps, rebuilds from EventStoreDB beside the bare read of it, and three processes beside
- * one. All servers share the machine with the service, so the figures say what the stack costs, not how far it goes.
+ * one run: appends, runs of five instant steps, single requests, rebuilds from EventStoreDB beside the bare read of it,
+ * and three processes beside one. All servers share the machine with the service, so the figures say what the stack costs, not how far it goes.
  */
 import { generateKeyPairSync } from 'node:crypto';
 import { availableParallelism } from 'node:os';
@@ -17,9 +17,11 @@ import { ServerProcess } from '../support/servers/server-process.mjs';
 const SERVER = new URL('server.mjs', import.meta.url).href;
 const LOAD = new URL('load.mjs', import.meta.url).href;
 const HISTORY = new URL('history.mjs', import.meta.url).href;
+const APPENDS = new URL('appends.mjs', import.meta.url).href;
 const DOUBLE = fileURLToPath(new URL('../support/eventstoredb/serve.mjs', import.meta.url));
 const POLL_MS = 25;
 const RUNS = { clients: 16, warmUp: 100, count: 600, quick: 60 };
+const REQUESTS = { clients: 4, count: 1_000, quick: 100 };
 
 /** In the parent. */
 export async function run(context, report, wanted) {
@@ -56,16 +58,48 @@ function signingKey() {
 }
 
 async function compareRuns(context, report) {
-  const embedded = await inFolder((folder) => measureRuns(context, [{ RUNLEDGER_DATA_DIR: folder }]));
-  const stack = await inFolder((folder) =>
-    withServers(folder, (servers) => measureRuns(context, [{ RUNLEDGER_DATA_DIR: folder, ...servers }])),
-  );
-  report.add('STACK', `runs of five steps, ${RUNS.clients} clients`, {
-    figure: stack.perSecond,
-    unit: 'runs/s',
-    against: ['embedded', embedded.perSecond],
+  const embedded = await inFolder((folder) => measureService(context, folder, {}));
+  const stack = await inFolder((folder) => withServers(folder, (servers) => measureService(context, folder, servers)));
+  const rows = [
+    ['single appends, 64 writers', 'appends', 'perSecond', 'events/s'],
+    ['appends in hundreds, 64 writers', 'hundreds', 'perSecond', 'events/s'],
+    [`runs of five steps, ${RUNS.clients} clients`, 'runs', 'perSecond', 'runs/s'],
+    ['p99', 'runs', 'p99', 'ms'],
+    [`creating a run, ${REQUESTS.clients} clients`, 'create', 'perSecond', 'requests/s'],
+    [`one run, ${REQUESTS.clients} clients, p99`, 'one', 'p99', 'ms'],
+    [`list of a workspace, ${REQUESTS.clients} clients, p99`, 'list', 'p99', 'ms'],
+  ];
+  for (const [what, group, key, unit] of rows) {
+    report.add('STACK', what, { figure: stack[group][key], unit, against: ['embedded', embedded[group][key]] });
+  }
+}
+
+/** The foundation's figures for one process, on the servers that the environment names. */
+async function measureService(context, folder, servers) {
+  const { dist, quick } = context;
+  const log = { dist, folder: join(folder, 'log'), url: servers.EVENTSTORE_URL, rounds: 1 };
+  const append = (events, size) =>
+    withProcess(APPENDS, {}, (child) => child.call('port', { ...log, events: quick ? events / 10 : events, size }));
+  const [appends, hundreds] = [await append(5_000, 1), await append(20_000, 100)];
+  const environment = { RUNLEDGER_DATA_DIR: join(folder, 'service'), ...servers };
+  return { appends, hundreds, ...(await measureRuns(context, [environment], measureRequests)) };
+}
+
+/** Single requests to a service that has made some runs. */
+async function measureRequests({ quick }, load, origin, tenants) {
+  const headers = { 'x-workspace-id': tenants[0] };
+  const { runs } = await (await fetch(`${origin}/hypershift/runs`, { headers })).json();
+  const ask = (request) =>
+    load.call('requests', { origin, ...REQUESTS, count: quick ? REQUESTS.quick : REQUESTS.count, ...request });
+  const one = await ask({ method: 'GET', paths: [`/hypershift/runs/${runs[0].id}`], headers });
+  const list = await ask({ method: 'GET', paths: ['/hypershift/runs'], headers });
+  const create = await ask({
+    method: 'POST',
+    paths: ['/hypershift/runs'],
+    headers: tenants.map((id) => ({ 'x-workspace-id': id })),
+    body: { user_intent: { description: 'Benchmark' } },
   });
-  report.add('STACK', 'p99', { figure: stack.p99, unit: 'ms', against: ['embedded', embedded.p99] });
+  return { one, list, create };
 }
 
 /** Three processes that answer and fold beside one; each time one more dispatches and works. */
@@ -74,7 +108,7 @@ async function compareProcesses(context, report) {
   const front = { RUNLEDGER_ROLES: 'api,projector' };
   const rates = [];
   for (const fronts of [1, 3]) {
-    const { perSecond } = await inFolder((folder) =>
+    const { runs } = await inFolder((folder) =>
       withServers(folder, (servers) => {
         const all = [...Array.from({ length: fronts }, () => front), rest];
         const environments = all.map((env, index) => ({
@@ -85,7 +119,7 @@ async function compareProcesses(context, report) {
         return measureRuns(context, environments);
       }),
     );
-    rates.push(perSecond);
+    rates.push(runs.perSecond);
   }
   const [one, three] = rates;
   report.add('P12', 'three API and projector processes beside one', {
@@ -98,8 +132,12 @@ async function compareProcesses(context, report) {
   });
 }
 
-/** Starts the processes, and lets the clients of each process that serves the API make runs at the same time. */
-async function measureRuns({ dist, quick }, environments) {
+/**
+ * Starts the processes, and lets the clients of each process that serves the API make runs at the same time.
+ *
+ * @param further What to measure on the first of them then.
+ */
+async function measureRuns({ dist, quick }, environments, further = async () => ({})) {
   const servers = [];
   try {
     const api = [];
@@ -129,10 +167,9 @@ async function measureRuns({ dist, quick }, environments) {
       const count = quick ? RUNS.quick : RUNS.count;
       const started = performance.now();
       const results = await each(count);
-      return {
-        perSecond: count / ((performance.now() - started) / 1_000),
-        p99: Math.max(...results.map(({ p99 }) => p99)),
-      };
+      const seconds = (performance.now() - started) / 1_000;
+      const runs = { perSecond: count / seconds, p99: Math.max(...results.map(({ p99 }) => p99)) };
+      return { runs, ...(await further({ quick }, load, api[0], tenants)) };
     });
   } finally {
     for (const server of servers) await server.stop();
