@@ -4,6 +4,7 @@ import { Conflict } from '../../kernel/errors.js';
 import { assertAppendable } from '../../kernel/sealed-events.js';
 import {
   EventLog,
+  START,
   type Appended,
   type ExpectedRevision,
   type Position,
@@ -39,6 +40,7 @@ export class SqliteEventLog extends EventLog {
   private readonly backwards: StatementSync;
   private readonly allForwards: StatementSync;
   private readonly allBackwards: StatementSync;
+  private newest: Position;
   /** The newest events, in order and without a gap: live subscribers need not read them from the file again. */
   private readonly recent: StoredEvent[] = [];
   private recentCharacters = 0;
@@ -47,9 +49,10 @@ export class SqliteEventLog extends EventLog {
   constructor(
     private readonly writer: StoreWriter,
     reader: DatabaseSync,
-    private newest: Position,
   ) {
     super();
+    const { head } = reader.prepare('SELECT max(position) AS head FROM events').get() as { head: Position | null };
+    this.newest = head ?? START;
     this.forwards = reader.prepare(
       `SELECT ${COLUMNS} FROM events WHERE stream = ? AND revision >= ? ORDER BY revision LIMIT ?`,
     );
@@ -112,9 +115,8 @@ export class SqliteEventLog extends EventLog {
     }
   }
 
-  override async close(): Promise<void> {
-    await this.writer.close();
-  }
+  /** The store closes its connections itself, and as a whole: what is closed last leaves one file behind, not three. */
+  override async close(): Promise<void> {}
 
   private remember(stream: string, { revision, position }: Appended, events: readonly SealedEvent[]): void {
     const firstRevision = revision - events.length + 1;

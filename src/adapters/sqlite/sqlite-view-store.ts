@@ -130,9 +130,8 @@ export class SqliteViewStore extends ViewStore {
     );
   }
 
-  override async close(): Promise<void> {
-    await this.writer.close();
-  }
+  /** The store closes its connections itself, and as a whole: what is closed last leaves one file behind, not three. */
+  override async close(): Promise<void> {}
 
   private exists(collection: string): boolean {
     if (this.known.has(collection)) return true;

@@ -192,9 +192,8 @@ export class SqliteWorkQueue extends WorkQueue {
     return (await this.change("DELETE FROM jobs WHERE id = ? AND state = 'dead'", [[id]])) > 0;
   }
 
-  override async close(): Promise<void> {
-    await this.writer.close();
-  }
+  /** The store closes its connections itself, and as a whole: what is closed last leaves one file behind, not three. */
+  override async close(): Promise<void> {}
 
   private async take({ kinds, worker, leaseMs, limit = 1 }: LeaseRequest): Promise<Lease[]> {
     const now = this.now();
