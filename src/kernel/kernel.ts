@@ -36,6 +36,9 @@ import { Dispatcher } from './work/dispatcher.js';
 import { ForeignWork } from './work/foreign-work.js';
 import { WorkerPool } from './work/worker-pool.js';
 
+/** A start after a crash folds at most so much again of what means nothing to a view. */
+const CHECKPOINT_MS = 1_000;
+
 /** The adapters that one process runs on. */
 export interface Ports {
   readonly log: EventLog;
@@ -85,11 +88,11 @@ export class Kernel {
       const { answer } = currentContext();
       if (answer) answer.position = Math.max(answer.position ?? 0, position);
     });
-    this.projector = new Projector(log, views, catalog, clock, logger);
+    const isShared = settings.servers.mongo !== undefined;
+    // Other processes learn from the store alone how far a view is.
+    this.projector = new Projector(log, views, catalog, clock, logger, isShared ? 0 : CHECKPOINT_MS);
     for (const view of this.registry.views) this.projector.register(view);
-    this.operator = new ViewOperator(this.projector, log, views, catalog, clock, logger, {
-      isShared: settings.servers.mongo !== undefined,
-    });
+    this.operator = new ViewOperator(this.projector, log, views, catalog, clock, logger, { isShared });
     this.serving = new ServingViews(this.projector, new FollowedViews(views, clock), log);
     this.views = new Views(this.serving, views, this.freshness);
     const cursors = new Cursors(views);

@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import type { EventCatalog } from '../event-catalog.js';
 import type { Clock } from '../ports/clock.js';
 import { START, type EventLog, type Position, type StoredEvent } from '../ports/event-log.js';
-import type { ViewStore } from '../ports/view-store.js';
+import type { StoredDocument, ViewStore } from '../ports/view-store.js';
 import { Signal, Turns } from '../signal.js';
 import { candidatesOf, isLost } from './stored-instances.js';
 import { CHECKPOINT_MARK, collectionName, ORIGIN_MARK, SERVING_MARK, type AnyView } from './view.js';
@@ -38,6 +38,8 @@ export interface ProjectorWatch {
 const BATCH = 500;
 const RETRY_MS = 500;
 const INSPECT_MS = 5_000;
+/** Why a wait or a subscription ends: a reason of its own saves making an exception each time. */
+const OVER = 'over';
 
 /**
  * Folds the log into the views that it holds. One reader follows the log for all views that are live. Views that lag
@@ -56,6 +58,8 @@ export class Projector {
   private readonly progress = new Signal();
   private readonly moreToBuild = new Signal();
   private loops: Promise<void>[] = [];
+  /** What the live reader folded last, on its way to the store. */
+  private writing: Promise<void> = Promise.resolve();
   watch: ProjectorWatch | undefined;
 
   constructor(
@@ -64,6 +68,8 @@ export class Projector {
     private readonly catalog: EventCatalog,
     private readonly clock: Clock,
     private readonly logger: Logger,
+    /** How long the store may not know that a view has passed events which mean nothing to it. @default 0 */
+    private readonly checkpointMs = 0,
   ) {}
 
   /** @throws Error when two views share a name. */
@@ -135,12 +141,30 @@ export class Projector {
   }
 
   /** Waits until the serving collection has reached `position`, at most `timeoutMs`. @returns whether it has. */
-  async reached(name: string, position: Position, timeoutMs: number): Promise<boolean> {
+  reached(name: string, position: Position, timeoutMs: number): Promise<boolean> {
+    return this.waitUntil(name, timeoutMs, (serving) => serving.position >= position);
+  }
+
+  /** As `reached`, for what `recall` gives: it need not be stored yet. */
+  folded(name: string, position: Position, timeoutMs: number): Promise<boolean> {
+    return this.waitUntil(name, timeoutMs, (serving) => serving.folded >= position);
+  }
+
+  /** A document of the serving collection as it was folded last; undefined where only the store knows. */
+  recall(name: string, key: string): StoredDocument | undefined {
+    return this.entry(name).serving?.recall(key);
+  }
+
+  private async waitUntil(
+    name: string,
+    timeoutMs: number,
+    isThere: (serving: ViewInstance) => boolean,
+  ): Promise<boolean> {
     const entry = this.entry(name);
-    const there = (): boolean => entry.serving !== undefined && entry.serving.position >= position;
+    const there = (): boolean => entry.serving !== undefined && isThere(entry.serving);
     if (there()) return true;
     const late = new AbortController();
-    const timeout = this.clock.sleep(timeoutMs, late.signal).then(() => late.abort());
+    const timeout = this.clock.sleep(timeoutMs, late.signal).then(() => late.abort(OVER));
     try {
       while (!late.signal.aborted && !this.stop.signal.aborted && !entry.serving?.poison) {
         await Promise.race([this.progress.next(), timeout]);
@@ -148,7 +172,7 @@ export class Projector {
       }
       return false;
     } finally {
-      late.abort();
+      late.abort(OVER);
     }
   }
 
@@ -294,11 +318,17 @@ export class Projector {
   private async followLive(): Promise<void> {
     const { signal } = this.stop;
     while (!signal.aborted) {
+      const broken = new AbortController();
+      const either = AbortSignal.any([signal, broken.signal]);
       try {
-        for await (const batch of this.log.subscribe(this.livePosition, { signal, batchSize: BATCH })) {
+        for await (const batch of this.log.subscribe(this.livePosition, { signal: either, batchSize: BATCH })) {
           await this.liveTurns.take(() => this.foldLive(batch));
+          this.writing.catch(() => broken.abort(OVER));
         }
+        await this.writing;
+        await this.writeCheckpoints();
       } catch (error) {
+        this.writing = Promise.resolve();
         this.logger.warn({ err: error }, 'views fell behind, catching up');
         // Nobody knows what was written of the batch.
         for (const instance of this.live) this.sendBack(instance);
@@ -307,10 +337,14 @@ export class Projector {
     }
   }
 
+  /** One batch is being written while the next is folded: that is when a single document can be asked for. */
   private async foldLive(batch: readonly StoredEvent[]): Promise<void> {
     this.livePosition = batch.at(-1)?.position ?? this.livePosition;
     this.watch?.recorded(batch);
-    await this.write(await this.fold([...this.live], batch));
+    const folded = await this.fold([...this.live], batch);
+    this.progress.fire();
+    await this.writing;
+    this.writing = this.write(folded);
   }
 
   /** Folds batches for those that lag; one batch is being written while the next is folded. */
@@ -418,12 +452,14 @@ export class Projector {
   }
 
   private async write(folded: readonly Folded[]): Promise<void> {
-    if (folded.length === 0) return;
-    await this.store.write(folded.map(({ write }) => write));
+    const now = this.clock.steady();
+    const due = folded.filter((one) => !this.isIdle(one, now));
+    if (due.length > 0) await this.store.write(due.map(({ write }) => write));
+    for (const { instance } of due) instance.checkpointedAt = now;
     for (const one of folded) {
       const { instance, poison } = one;
       instance.settle(one);
-      instance.meter.add(one.events, this.clock.steady());
+      instance.meter.add(one.events, now);
       if (!poison) continue;
       this.live.delete(instance);
       this.catchingUp.delete(instance);
@@ -431,6 +467,15 @@ export class Projector {
       this.watch?.stopped(instance.view.name);
     }
     this.progress.fire();
+  }
+
+  /** Nothing has become of it but a checkpoint, and the last of these is not long ago. */
+  private isIdle({ instance, write, poison }: Folded, now: number): boolean {
+    return write.documents.length === 1 && !poison && now - instance.checkpointedAt < this.checkpointMs;
+  }
+
+  private writeCheckpoints(): Promise<void> {
+    return this.store.write([...this.live].map(({ collection, reached }) => ({ collection, documents: [reached] })));
   }
 
   private async inspect(): Promise<void> {

@@ -34,7 +34,9 @@ export class Views {
    */
   // oxlint-disable-next-line typescript/no-explicit-any
   async get<Doc extends object>(view: View<Doc, any>, key: string, tenant?: string): Promise<Doc | undefined> {
-    return this.ask(view.name, tenant, async (collection) => {
+    return this.ask(view.name, tenant, 'folded', async (collection) => {
+      const recalled = this.source.recall(view.name, key);
+      if (recalled) return { answer: (recalled.doc ?? undefined) as Doc | undefined };
       const documents = await this.store.load(collection, [key, SERVING_MARK]);
       if (!documents.some((document) => document.key === SERVING_MARK)) return undefined;
       return { answer: (documents.find((document) => document.key === key)?.doc ?? undefined) as Doc | undefined };
@@ -44,7 +46,7 @@ export class Views {
   /** One page of documents. @throws Unavailable as `get`. */
   // oxlint-disable-next-line typescript/no-explicit-any
   async find<Doc extends object>(view: View<Doc, any>, query: ViewQuery, tenant?: string): Promise<DocPage<Doc>> {
-    return this.ask(view.name, tenant, async (collection) => {
+    return this.ask(view.name, tenant, 'reached', async (collection) => {
       const { documents, next } = await this.store.find(collection, query);
       if ((await this.store.load(collection, [SERVING_MARK])).length === 0) return undefined;
       const docs = documents.map(({ doc }) => doc as unknown as Doc);
@@ -69,10 +71,11 @@ export class Views {
   private async ask<Answer>(
     name: string,
     tenant: string | undefined,
+    wait: 'folded' | 'reached',
     question: (collection: string) => Promise<{ answer: Answer } | undefined>,
   ): Promise<Answer> {
     for (let attempt = 1; ; attempt++) {
-      const collection = await this.collection(name, tenant);
+      const collection = await this.collection(name, tenant, wait);
       const reply = await question(collection);
       if (reply) return reply.answer;
       await this.source.inspectView(name);
@@ -80,10 +83,10 @@ export class Views {
     }
   }
 
-  private async collection(name: string, tenant?: string): Promise<string> {
+  private async collection(name: string, tenant: string | undefined, wait: 'folded' | 'reached'): Promise<string> {
     const { minPosition = START, answer } = currentContext();
     const wanted: Position = Math.max(minPosition, this.freshness.lastWrite(tenant));
-    const fresh = await this.source.reached(name, wanted, MAX_WAIT_MS);
+    const fresh = await this.source[wait](name, wanted, MAX_WAIT_MS);
     const serving = this.source.serving(name);
     if (!serving) throw building(name);
     if (!fresh && answer) answer.stale = true;
