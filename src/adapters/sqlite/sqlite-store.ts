@@ -36,8 +36,8 @@ export class SqliteStore {
     try {
       moveDerived(events, derived);
       const [writer, deriver] = await Promise.all([
-        Writer.start({ path: events, schema: eventsSchema, synchronous: 'FULL' }, hooks),
-        Writer.start({ path: derived, schema: jobsSchema, synchronous: 'NORMAL' }, hooks),
+        Writer.start({ path: events, schema: eventsSchema, synchronous: 'FULL', cacheKib: 4_096 }, hooks),
+        Writer.start({ path: derived, schema: jobsSchema, synchronous: 'NORMAL', cacheKib: 16_384 }, hooks),
       ]);
       const [reader, viewReader] = [openReader(events), openReader(derived)];
       return new SqliteStore(
@@ -96,7 +96,7 @@ function pathsIn(folder: string): [events: string, derived: string] {
 
 function openReader(path: string): DatabaseSync {
   const reader = new DatabaseSync(path, { readOnly: true, timeout: 5_000 });
-  reader.exec('PRAGMA cache_size = -16384');
+  reader.exec('PRAGMA cache_size = -4096');
   return reader;
 }
 

@@ -9,6 +9,8 @@ export interface WriterFile {
    * the newest first; the end of the process takes none.
    */
   readonly synchronous: 'FULL' | 'NORMAL';
+  /** Pages that the thread keeps in memory, in KiB. */
+  readonly cacheKib: number;
 }
 
 export type SqlValue = string | number | null;

@@ -20,11 +20,11 @@ import type {
 
 const port = parentPort;
 if (!port) throw new Error('The SQLite writer runs as a worker thread only');
-const { path, schema, synchronous } = workerData as WriterFile;
+const { path, schema, synchronous, cacheKib } = workerData as WriterFile;
 
 const database = new DatabaseSync(path, { timeout: 5_000 });
 database.exec(
-  `PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous}; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -32768;`,
+  `PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous}; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -${cacheKib};`,
 );
 database.exec(schema);
 

@@ -54,7 +54,12 @@ export class Writer {
   static async start(workerData: WriterFile, hooks: WriterHooks = {}): Promise<Writer> {
     // Tests run from TypeScript, the product from its build: the thread's file has the same ending as this one.
     const file = import.meta.url.endsWith('.ts') ? './writer-thread.ts' : './writer-thread.js';
-    const worker = new Worker(new URL(file, import.meta.url), { workerData, execArgv: [] });
+    const worker = new Worker(new URL(file, import.meta.url), {
+      workerData,
+      execArgv: [],
+      // What crosses to the thread is soon garbage: it need not wait for a large heap to fill.
+      resourceLimits: { maxYoungGenerationSizeMb: 8 },
+    });
     await new Promise<void>((resolve, reject) => {
       worker.once('error', reject);
       worker.once('message', (reply: WriterReply) => {
