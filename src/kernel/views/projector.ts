@@ -8,7 +8,7 @@ import { Signal, Turns } from '../signal.js';
 import { candidatesOf, isLost } from './stored-instances.js';
 import { CHECKPOINT_MARK, collectionName, ORIGIN_MARK, SERVING_MARK, type AnyView } from './view.js';
 import { collectionsOf, dropOlder } from './view-collections.js';
-import { ViewInstance, type Folded } from './view-instance.js';
+import { joined, ViewInstance, type Folded } from './view-instance.js';
 import { statusOf, type Standing, type ViewStatus } from './view-status.js';
 
 interface Entry extends Standing {
@@ -36,6 +36,8 @@ export interface ProjectorWatch {
 
 /** Small enough that folding one batch holds up no request. */
 const BATCH = 500;
+/** Many documents at once share the pages that a store writes for them; more would hold up others' writes. */
+const DOCUMENTS_A_WRITE = 1_000;
 const RETRY_MS = 500;
 const INSPECT_MS = 5_000;
 /** Why a wait or a subscription ends: a reason of its own saves making an exception each time. */
@@ -379,20 +381,27 @@ export class Projector {
   /** Reads on until the head of the log. @returns false when the set of those that lag changed before. */
   private async catchUpWith(lagging: readonly ViewInstance[]): Promise<boolean> {
     let writing: Promise<void> = Promise.resolve();
+    let folded: readonly Folded[] = [];
     const rounds = this.moreToBuild.fired;
     let from = Math.min(...lagging.map(({ folded }) => folded));
     try {
       while (this.moreToBuild.fired === rounds && !this.stop.signal.aborted) {
         const batch = await this.log.readAll(from, { limit: BATCH });
-        const folded = await this.fold(lagging, batch);
-        await writing;
-        writing = this.write(folded);
-        // Its failure is met at the next await; until then it must not count as unhandled.
-        writing.catch(() => undefined);
-        if (batch.length < BATCH || lagging.every(({ halted }) => halted)) return true;
+        folded = joined(folded, await this.fold(lagging, batch));
+        const atEnd = batch.length < BATCH || lagging.every(({ halted }) => halted);
+        if (atEnd || folded.reduce((sum, { write }) => sum + write.documents.length, 0) >= DOCUMENTS_A_WRITE) {
+          await writing;
+          writing = this.write(folded);
+          // Its failure is met at the next await; until then it must not count as unhandled.
+          writing.catch(() => undefined);
+          folded = [];
+        }
+        if (atEnd) return true;
         from = batch.at(-1)?.position ?? from;
         await nextTick();
       }
+      await writing;
+      writing = this.write(folded);
       return false;
     } finally {
       await writing;
