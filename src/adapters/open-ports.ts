@@ -9,13 +9,9 @@ import type { Ids } from '../kernel/ports/ids.js';
 import type { ViewStore } from '../kernel/ports/view-store.js';
 import type { WorkQueue } from '../kernel/ports/work-queue.js';
 import type { Settings } from '../kernel/settings.js';
-import { EventStoreDbEventLog } from './eventstoredb/eventstoredb-event-log.js';
 import { FilesBlobStore } from './files/files-blob-store.js';
 import { InProcessEventBus } from './memory/in-process-event-bus.js';
-import { MongoViewStore } from './mongodb/mongo-view-store.js';
-import { NatsEventBus } from './nats/nats-event-bus.js';
-import { NatsWorkQueue } from './nats/nats-work-queue.js';
-import { S3BlobStore } from './s3/s3-blob-store.js';
+import type { NatsOptions } from './nats/nats-link.js';
 import { SqliteStore } from './sqlite/sqlite-store.js';
 import type { WriterHooks } from './sqlite/writer.js';
 
@@ -58,18 +54,42 @@ async function open(settings: Settings, options: PortsOptions, opened: Closables
   const isWhole = servers.eventStore && servers.mongo && servers.nats;
   const store = isWhole ? undefined : opened.add(await SqliteStore.open({ folder: dataDir, clock, hooks }));
   const embedded = (): SqliteStore => store ?? fail();
-  const log: EventLog = opened.add(
-    servers.eventStore ? EventStoreDbEventLog.connect(servers.eventStore, { clock, logger }) : embedded().log,
-  );
-  const views: ViewStore = opened.add(servers.mongo ? await MongoViewStore.connect(servers.mongo) : embedded().views);
+  // A server's client is loaded where there is such a server: together they take more memory than the service itself.
+  const log: EventLog = opened.add(servers.eventStore ? await eventStore(servers.eventStore, options) : embedded().log);
+  const views: ViewStore = opened.add(servers.mongo ? await mongo(servers.mongo) : embedded().views);
   const nats = servers.nats ? { url: servers.nats, clock, logger, replicas: servers.natsReplicas } : undefined;
-  const queue: WorkQueue = opened.add(nats ? await NatsWorkQueue.open(nats) : embedded().queue);
-  const bus: EventBus = opened.add(nats ? await NatsEventBus.open(nats) : new InProcessEventBus({ clock, logger }));
+  const queue: WorkQueue = opened.add(nats ? await natsQueue(nats) : embedded().queue);
+  const bus: EventBus = opened.add(nats ? await natsBus(nats) : new InProcessEventBus({ clock, logger }));
   const files = servers.s3
     ? undefined
     : new FilesBlobStore({ folder: join(dataDir, 'blobs'), publicUrl, signingKey: urlKey, clock });
-  const blobs: BlobStore = opened.add(files ?? (await S3BlobStore.connect(servers.s3 ?? fail(), { clock })));
+  const blobs: BlobStore = opened.add(files ?? (await s3(servers.s3 ?? fail(), { clock })));
   return { ports: { log, views, queue, bus, blobs, clock, ids }, files, close: () => opened.close() };
+}
+
+async function eventStore(url: string, { clock, logger }: PortsOptions): Promise<EventLog> {
+  const { EventStoreDbEventLog } = await import('./eventstoredb/eventstoredb-event-log.js');
+  return EventStoreDbEventLog.connect(url, { clock, logger });
+}
+
+async function mongo(url: string): Promise<ViewStore> {
+  const { MongoViewStore } = await import('./mongodb/mongo-view-store.js');
+  return MongoViewStore.connect(url);
+}
+
+async function natsQueue(options: NatsOptions): Promise<WorkQueue> {
+  const { NatsWorkQueue } = await import('./nats/nats-work-queue.js');
+  return NatsWorkQueue.open(options);
+}
+
+async function natsBus(options: NatsOptions): Promise<EventBus> {
+  const { NatsEventBus } = await import('./nats/nats-event-bus.js');
+  return NatsEventBus.open(options);
+}
+
+async function s3(url: string, { clock }: { clock: Clock }): Promise<BlobStore> {
+  const { S3BlobStore } = await import('./s3/s3-blob-store.js');
+  return S3BlobStore.connect(url, { clock });
 }
 
 function fail(): never {

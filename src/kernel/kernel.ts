@@ -38,6 +38,9 @@ import { Dispatcher } from './work/dispatcher.js';
 import { ForeignWork } from './work/foreign-work.js';
 import { WorkerPool } from './work/worker-pool.js';
 
+/** A start after a crash folds at most so much again of what means nothing to a view. */
+const CHECKPOINT_MS = 1_000;
+
 /** The adapters that one process runs on. */
 export interface Ports {
   readonly log: EventLog;
@@ -89,14 +92,14 @@ export class Kernel {
       const { answer } = currentContext();
       if (answer) answer.position = Math.max(answer.position ?? 0, position);
     });
-    this.projector = new Projector(log, views, catalog, clock, logger);
+    const isShared = settings.servers.mongo !== undefined;
+    // Other processes learn from the store alone how far a view is.
+    this.projector = new Projector(log, views, catalog, clock, logger, isShared ? 0 : CHECKPOINT_MS);
     for (const view of this.registry.views) this.projector.register(view);
-    this.operator = new ViewOperator(this.projector, log, views, catalog, clock, logger, {
-      isShared: settings.servers.mongo !== undefined,
-    });
+    this.operator = new ViewOperator(this.projector, log, views, catalog, clock, logger, { isShared });
     this.serving = new ServingViews(this.projector, new FollowedViews(views, clock), log);
-    const isShared = settings.servers.eventStore !== undefined;
-    this.views = new Views(this.serving, views, this.freshness, isShared ? new LogEnd(log, clock, logger) : undefined);
+    const hasOthers = settings.servers.eventStore !== undefined;
+    this.views = new Views(this.serving, views, this.freshness, hasOthers ? new LogEnd(log, clock, logger) : undefined);
     const cursors = new Cursors(views);
     const events = new ReadableEvents(catalog, metrics, logger);
     this.workers = new WorkerPool(queue, clock, ids, metrics, logger, {

@@ -1,7 +1,7 @@
 /** HTTP: `POST /runs`, durable, chained and idempotent, beside the same framework answering a constant. */
 import { join } from 'node:path';
 import { medianRound } from './figures.mjs';
-import { inFolder, withProcess } from './processes.mjs';
+import { AS_STARTED, inFolder, withProcess } from './processes.mjs';
 
 const SERVER = new URL('server.mjs', import.meta.url).href;
 const CONSTANT = new URL('constant.mjs', import.meta.url).href;
@@ -21,7 +21,7 @@ export async function run({ dist, quick }, report) {
     }),
   );
   const [plain, idempotent] = await inFolder((folder) =>
-    withProcess(SERVER, {}, (server) =>
+    withProcess(SERVER, AS_STARTED, (server) =>
       withProcess(LOAD, {}, async (load) => {
         const env = { RUNLEDGER_DATA_DIR: join(folder, 'data') };
         const origin = await server.call('start', { dist, env, agents: 'memory' });

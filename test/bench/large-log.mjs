@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Durations } from './figures.mjs';
 import { BIG, RARE, runIdOf, workspaceOf } from './history.mjs';
-import { answerParent, inFolder, isEntry, startProcess, withProcess } from './processes.mjs';
+import { AS_STARTED, answerParent, inFolder, isEntry, startProcess, withProcess } from './processes.mjs';
 
 const SERVER = new URL('server.mjs', import.meta.url).href;
 const LOAD = new URL('load.mjs', import.meta.url).href;
@@ -43,7 +43,7 @@ export async function run(context, report, wanted) {
 /** From the start of the process until `/readyz` says so. */
 async function timeToReady(dist, folder) {
   const started = performance.now();
-  const server = startProcess(SERVER);
+  const server = startProcess(SERVER, AS_STARTED);
   try {
     const origin = await server.call('start', { dist, env: { RUNLEDGER_DATA_DIR: folder }, agents: 'memory' });
     await ready(origin, 5);
@@ -71,7 +71,7 @@ async function reads({ dist, quick, folder, runs }, report) {
       atMost,
       note: `p50 ${p50.toFixed(1)} ms, ${Math.round(perSecond)}/s, ${bytes} bytes`,
     });
-  await withProcess(SERVER, {}, (server) =>
+  await withProcess(SERVER, AS_STARTED, (server) =>
     withProcess(LOAD, {}, async (load) => {
       const origin = await server.call('start', { dist, env: { RUNLEDGER_DATA_DIR: folder }, agents: 'memory' });
       await ready(origin, 50);

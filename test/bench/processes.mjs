@@ -24,6 +24,9 @@ export function answerParent(functions) {
   });
 }
 
+/** For a process that is the service: what `npm start` gives it on its command line. */
+export const AS_STARTED = { execArgv: ['--max-semi-space-size=16'] };
+
 /** Whether this file is the one that the process was started with. */
 export function isEntry(url) {
   return process.argv[1] === fileURLToPath(url) && process.send !== undefined;

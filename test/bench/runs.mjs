@@ -1,7 +1,7 @@
 /** P1 and P2: a run of five instant steps by HTTP, beside Restate with five durable steps that do nothing. */
 import { join } from 'node:path';
 import { medianRound } from './figures.mjs';
-import { inFolder, withProcess } from './processes.mjs';
+import { AS_STARTED, inFolder, withProcess } from './processes.mjs';
 import { installPeers, startRestate } from './restate.mjs';
 
 const SERVER = new URL('server.mjs', import.meta.url).href;
@@ -68,7 +68,7 @@ async function measureService(groups, agents, { dist, quick, profile }) {
     withProcess(AGENTS, {}, async (agentsProcess) => {
       const url = agents === 'http' ? await agentsProcess.call('start') : undefined;
       const urls = url === undefined ? [] : STEPS.map((step) => [`${step}_AGENT_URL`, url]);
-      return withProcess(SERVER, {}, (server) =>
+      return withProcess(SERVER, AS_STARTED, (server) =>
         withProcess(LOAD, {}, async (load) => {
           const env = { RUNLEDGER_DATA_DIR: join(folder, 'data'), ...Object.fromEntries(urls) };
           const origin = await server.call('start', { dist, env, agents });

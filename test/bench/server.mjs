@@ -1,4 +1,5 @@
 /** The service as a process of its own, and what the benchmarks ask of it beside HTTP. */
+import '../../bin/heap.mjs';
 import { writeFile } from 'node:fs/promises';
 import { Session } from 'node:inspector/promises';
 import { setTimeout as sleep } from 'node:timers/promises';

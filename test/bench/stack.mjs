@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { EVENTS_A_RUN } from './history.mjs';
-import { answerParent, inFolder, isEntry, startProcess, withProcess } from './processes.mjs';
+import { AS_STARTED, answerParent, inFolder, isEntry, startProcess, withProcess } from './processes.mjs';
 import { startFerretDb } from '../support/servers/ferretdb.mjs';
 import { startNatsServer } from '../support/servers/nats.mjs';
 import { ServerProcess } from '../support/servers/server-process.mjs';
@@ -142,7 +142,7 @@ async function measureRuns({ dist, quick }, environments, further = async () => 
   try {
     const api = [];
     for (const env of environments) {
-      const server = startProcess(SERVER);
+      const server = startProcess(SERVER, AS_STARTED);
       servers.push(server);
       const origin = await server.call('start', { dist, env, agents: 'memory' });
       if ((env.RUNLEDGER_ROLES ?? 'api').includes('api')) api.push(origin);

@@ -19,7 +19,7 @@ describe('fault 8: the queue is lost while steps wait on it', () => {
 
   /** Removes every job, behind the back of the service. @returns how many those were. */
   function wipe(): number {
-    const database = new DatabaseSync(join(service.dataDir, 'runledger.db'), { timeout: 5_000 });
+    const database = new DatabaseSync(join(service.dataDir, 'views.db'), { timeout: 5_000 });
     const { changes } = database.prepare('DELETE FROM jobs').run();
     database.close();
     return Number(changes);

@@ -25,7 +25,7 @@ const dropped: Loss = async ({ app }) => {
 };
 
 const droppedBehindItsBack: Loss = async ({ dataDir }) => {
-  const database = new DatabaseSync(join(dataDir, 'runledger.db'), { timeout: 5_000 });
+  const database = new DatabaseSync(join(dataDir, 'views.db'), { timeout: 5_000 });
   const tables = database.prepare("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'view:%'").all();
   for (const { name } of tables) if (name !== 'view:runledger.cursors') database.exec(`DROP TABLE "${String(name)}"`);
   database.close();

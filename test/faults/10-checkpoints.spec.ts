@@ -18,7 +18,7 @@ const FUTURE = 1_000_000_000;
 
 /** Changes the store behind the back of everybody. */
 function tamper(folder: string, sql: string): number {
-  const database = new DatabaseSync(join(folder, 'runledger.db'), { timeout: 5_000 });
+  const database = new DatabaseSync(join(folder, 'views.db'), { timeout: 5_000 });
   const tables = database.prepare("SELECT name FROM sqlite_master WHERE name LIKE 'view:sample%'").all();
   const name = tables[0]?.['name'] ?? 'view:runledger.cursors';
   const { changes } = database.prepare(sql.replace('$table', `"${String(name)}"`)).run();

@@ -124,7 +124,7 @@ class Load {
 }
 
 function jobStates(dataDir: string): { waiting: number; leased: number } {
-  const database = new DatabaseSync(join(dataDir, 'runledger.db'), { readOnly: true });
+  const database = new DatabaseSync(join(dataDir, 'views.db'), { readOnly: true });
   const rows = database.prepare('SELECT state, count(*) AS n FROM jobs GROUP BY state').all();
   database.close();
   const count = (state: string): number => Number(rows.find((row) => row['state'] === state)?.['n'] ?? 0);

@@ -29,9 +29,9 @@ export class SqliteFolder {
     return this.current;
   }
 
-  /** Runs a statement on a connection of its own, behind the store's back. */
+  /** Runs a statement on a connection of its own, behind the store's back, where views and jobs are. */
   tamper(sql: string): void {
-    const database = new DatabaseSync(join(this.folder, 'runledger.db'), { timeout: 5_000 });
+    const database = new DatabaseSync(join(this.folder, 'views.db'), { timeout: 5_000 });
     database.exec(sql);
     database.close();
   }

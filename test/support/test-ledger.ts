@@ -112,12 +112,12 @@ export class TestLedger {
     await Promise.all(names.map((counter) => streams.transact(add, counterStream(counter), counter)));
   }
 
-  /** Changes the file behind the service's back, while nothing has it open. */
-  async alter(sql: string): Promise<void> {
+  /** Changes a file behind the service's back, while nothing has it open. */
+  async alter(sql: string, file: 'runledger.db' | 'views.db' = 'runledger.db'): Promise<void> {
     await this.current.close();
-    const file = new DatabaseSync(join(this.folder, 'runledger.db'));
-    file.exec(sql);
-    file.close();
+    const database = new DatabaseSync(join(this.folder, file));
+    database.exec(sql);
+    database.close();
     this.current = await SqliteStore.open({ folder: this.folder, clock: this.clock });
   }
 

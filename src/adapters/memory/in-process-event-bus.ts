@@ -3,7 +3,7 @@ import { Unavailable } from '../../kernel/errors.js';
 import type { Clock } from '../../kernel/ports/clock.js';
 import { EventBus, subjectMatches, type BusEvent, type BusSubscription } from '../../kernel/ports/event-bus.js';
 
-/** How many published ids are remembered: a repetition among them is dropped. */
+/** At least how many published ids are remembered: a repetition among them is dropped. */
 const REMEMBERED_IDS = 10_000;
 const DEFAULT_MAX_WAITING = 10_000;
 const MIN_PAUSE_MS = 100;
@@ -34,7 +34,9 @@ export interface InProcessSubscription extends BusSubscription {
  */
 export class InProcessEventBus extends EventBus {
   private readonly subscriptions = new Set<Delivery>();
-  private readonly published = new Set<string>();
+  private published = new Set<string>();
+  /** Forgotten all at once: a set from which the oldest are taken one by one is searched past all that it has lost. */
+  private publishedBefore: ReadonlySet<string> = new Set();
   private closed = false;
 
   constructor(private readonly options: InProcessEventBusOptions) {
@@ -70,14 +72,12 @@ export class InProcessEventBus extends EventBus {
 
   /** @returns false for an id that is remembered already. */
   private remember(id: string): boolean {
-    if (this.published.has(id)) return false;
-    this.published.add(id);
-    if (this.published.size > REMEMBERED_IDS) {
-      for (const oldest of this.published) {
-        this.published.delete(oldest);
-        break;
-      }
+    if (this.published.has(id) || this.publishedBefore.has(id)) return false;
+    if (this.published.size >= REMEMBERED_IDS) {
+      this.publishedBefore = this.published;
+      this.published = new Set();
     }
+    this.published.add(id);
     return true;
   }
 }

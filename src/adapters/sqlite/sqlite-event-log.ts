@@ -1,9 +1,11 @@
+import { LRUCache } from 'lru-cache';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { setImmediate as nextTick } from 'node:timers/promises';
 import { Conflict } from '../../kernel/errors.js';
 import { assertAppendable } from '../../kernel/sealed-events.js';
 import {
   EventLog,
+  START,
   type Appended,
   type ExpectedRevision,
   type Position,
@@ -32,6 +34,7 @@ export const eventsSchema = `
 const COLUMNS = 'position, stream, revision, id, type, data, metadata, hash';
 const RECENT_EVENTS = 4_096;
 const RECENT_CHARACTERS = 16_000_000;
+const KNOWN_ENDS = 10_000;
 
 /** Events in a table; appended by the writer thread, read on the caller's. Positions are dense here, elsewhere not. */
 export class SqliteEventLog extends EventLog {
@@ -39,17 +42,21 @@ export class SqliteEventLog extends EventLog {
   private readonly backwards: StatementSync;
   private readonly allForwards: StatementSync;
   private readonly allBackwards: StatementSync;
+  private newest: Position;
   /** The newest events, in order and without a gap: live subscribers need not read them from the file again. */
   private readonly recent: StoredEvent[] = [];
   private recentCharacters = 0;
+  /** Where streams end that were written to last: nobody else writes, so there is nothing after that to look for. */
+  private readonly ends = new LRUCache<string, number>({ max: KNOWN_ENDS });
   private readonly sleepers = new Set<() => void>();
 
   constructor(
     private readonly writer: StoreWriter,
     reader: DatabaseSync,
-    private newest: Position,
   ) {
     super();
+    const { head } = reader.prepare('SELECT max(position) AS head FROM events').get() as { head: Position | null };
+    this.newest = head ?? START;
     this.forwards = reader.prepare(
       `SELECT ${COLUMNS} FROM events WHERE stream = ? AND revision >= ? ORDER BY revision LIMIT ?`,
     );
@@ -70,6 +77,8 @@ export class SqliteEventLog extends EventLog {
       expected: expected === 'none' ? -1 : expected,
       events: events.map(({ id, type, data, metadata, hash }) => [id, type, data, metadata, hash]),
     });
+    // Of an append whose answer was lost only its repetition, or a conflict, tells where the stream ends.
+    if ('actual' in result || result.repeated) this.ends.delete(stream);
     if ('actual' in result) throw new Conflict(stream, expected, result.actual < 0 ? 'none' : result.actual);
     if (!result.repeated) this.remember(stream, result, events);
     return { revision: result.revision, position: result.position };
@@ -78,6 +87,7 @@ export class SqliteEventLog extends EventLog {
   override async readStream(stream: string, options: ReadStreamOptions = {}): Promise<readonly StoredEvent[]> {
     const { backwards = false, limit = 1_000 } = options;
     const from = options.from ?? (backwards ? Number.MAX_SAFE_INTEGER : 0);
+    if (!backwards && from > (this.ends.get(stream) ?? Infinity)) return [];
     return (backwards ? this.backwards : this.forwards).all(stream, from, limit) as unknown as StoredEvent[];
   }
 
@@ -112,9 +122,8 @@ export class SqliteEventLog extends EventLog {
     }
   }
 
-  override async close(): Promise<void> {
-    await this.writer.close();
-  }
+  /** The store closes its connections itself, and as a whole: what is closed last leaves one file behind, not three. */
+  override async close(): Promise<void> {}
 
   private remember(stream: string, { revision, position }: Appended, events: readonly SealedEvent[]): void {
     const firstRevision = revision - events.length + 1;
@@ -139,6 +148,7 @@ export class SqliteEventLog extends EventLog {
       });
     }
     this.newest = position;
+    this.ends.set(stream, revision);
     this.forgetOldest();
     for (const wake of this.sleepers) wake();
   }

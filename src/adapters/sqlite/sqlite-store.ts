@@ -3,16 +3,19 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { InvalidSettings } from '../../kernel/errors.js';
 import type { Clock } from '../../kernel/ports/clock.js';
-import { START } from '../../kernel/ports/event-log.js';
+import { moveDerived } from './one-file-folder.js';
 import { eventsSchema, SqliteEventLog } from './sqlite-event-log.js';
 import { SqliteViewStore } from './sqlite-view-store.js';
 import { jobsSchema, SqliteWorkQueue } from './sqlite-work-queue.js';
 import { readOnlyWriter, Writer, type WriterHooks } from './writer.js';
 
 /**
- * The embedded store: log, views and queue in one file, `<folder>/runledger.db`. One process at a time.
+ * The embedded store: one folder, one process at a time. `runledger.db` holds the log; `views.db` holds what is derived
+ * from it: views, cursors and jobs.
  *
- * Writes go to one writer thread; reads are made on the calling thread, on a connection of its own.
+ * Writes go to one writer thread per file, so that no append waits for a view. Only events wait for the disk: views and
+ * jobs may lag behind the log after a power loss, never run ahead of it, and are folded and compared again at the start.
+ * Reads are made on the calling thread, on connections of their own.
  */
 export class SqliteStore {
   private closing: Promise<void> | undefined;
@@ -24,26 +27,34 @@ export class SqliteStore {
     private readonly shutDown: () => Promise<void>,
   ) {}
 
-  /** @throws InvalidSettings when another process has the folder open. */
+  /** @throws InvalidSettings when another process has the folder open, or `views.db` is damaged. */
   static async open(options: { folder: string; clock: Clock; hooks?: WriterHooks | undefined }): Promise<SqliteStore> {
     const { folder, clock, hooks } = options;
     mkdirSync(folder, { recursive: true });
     const lock = takeLock(join(folder, 'runledger.lock'), folder);
-    const path = join(folder, 'runledger.db');
-    const { writer, head } = await Writer.start(path, eventsSchema + jobsSchema, hooks);
-    const reader = new DatabaseSync(path, { readOnly: true, timeout: 5_000 });
-    reader.exec('PRAGMA cache_size = -16384');
-    const log = new SqliteEventLog(writer, reader, head);
-    return new SqliteStore(
-      log,
-      new SqliteViewStore(writer, reader),
-      new SqliteWorkQueue(writer, reader, clock),
-      async () => {
-        reader.close();
-        await writer.close();
-        lock.close();
-      },
-    );
+    const [events, derived] = pathsIn(folder);
+    try {
+      moveDerived(events, derived);
+      const [writer, deriver] = await Promise.all([
+        Writer.start({ path: events, schema: eventsSchema, synchronous: 'FULL', cacheKib: 4_096 }, hooks),
+        Writer.start({ path: derived, schema: jobsSchema, synchronous: 'NORMAL', cacheKib: 16_384 }, hooks),
+      ]);
+      const [reader, viewReader] = [openReader(events), openReader(derived)];
+      return new SqliteStore(
+        new SqliteEventLog(writer, reader),
+        new SqliteViewStore(deriver, viewReader),
+        new SqliteWorkQueue(deriver, viewReader, clock),
+        async () => {
+          reader.close();
+          viewReader.close();
+          await Promise.all([writer.close(), deriver.close()]);
+          lock.close();
+        },
+      );
+    } catch (error) {
+      lock.close();
+      throw error;
+    }
   }
 
   /**
@@ -53,19 +64,23 @@ export class SqliteStore {
    * @throws InvalidSettings when there is no store in the folder.
    */
   static openForReading({ folder, clock }: { folder: string; clock: Clock }): SqliteStore {
-    const path = join(folder, 'runledger.db');
-    if (!existsSync(path)) {
+    const [events, derived] = pathsIn(folder);
+    if (!existsSync(events)) {
       throw new InvalidSettings(
         `There is no ledger in ${folder}: name its data folder, or the server that has it open`,
       );
     }
-    const reader = new DatabaseSync(path, { readOnly: true, timeout: 5_000 });
-    const { head } = reader.prepare('SELECT max(position) AS head FROM events').get() as { head: number | null };
+    const reader = openReader(events);
+    // A folder that was last used when all was in one file is moved by the next start.
+    const viewReader = openReader(existsSync(derived) ? derived : events);
     return new SqliteStore(
-      new SqliteEventLog(readOnlyWriter, reader, head ?? START),
-      new SqliteViewStore(readOnlyWriter, reader),
-      new SqliteWorkQueue(readOnlyWriter, reader, clock),
-      async () => reader.close(),
+      new SqliteEventLog(readOnlyWriter, reader),
+      new SqliteViewStore(readOnlyWriter, viewReader),
+      new SqliteWorkQueue(readOnlyWriter, viewReader, clock),
+      async () => {
+        reader.close();
+        viewReader.close();
+      },
     );
   }
 
@@ -73,6 +88,16 @@ export class SqliteStore {
   close(): Promise<void> {
     return (this.closing ??= this.shutDown());
   }
+}
+
+function pathsIn(folder: string): [events: string, derived: string] {
+  return [join(folder, 'runledger.db'), join(folder, 'views.db')];
+}
+
+function openReader(path: string): DatabaseSync {
+  const reader = new DatabaseSync(path, { readOnly: true, timeout: 5_000 });
+  reader.exec('PRAGMA cache_size = -4096');
+  return reader;
 }
 
 /** A lock that the operating system gives back when the process ends, however it ends. */

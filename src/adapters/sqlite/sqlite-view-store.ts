@@ -76,7 +76,7 @@ export class SqliteViewStore extends ViewStore {
     if (!this.exists(collection)) return { documents: [] };
     const { orderBy = [], descending = false, limit = 100, after } = query;
     const direction = descending ? 'DESC' : 'ASC';
-    const order = [...orderBy.map(field), 'key'];
+    const order = [...orderBy.map((name) => field(name)), 'key'];
     const filter = this.filter(collection, query.where);
     if (after !== undefined) {
       const values = readCursor(after, order.length);
@@ -88,15 +88,22 @@ export class SqliteViewStore extends ViewStore {
     }
     const rows = this.queryCollection(
       collection,
-      `SELECT key, position, doc${orderBy.map((name, index) => `, ${field(name)} AS o${index}`).join('')}
-       FROM ${table(collection)} WHERE ${filter.terms.join(' AND ')}
+      `SELECT key, position, doc FROM ${table(collection)} WHERE ${filter.terms.join(' AND ')}
        ORDER BY ${order.map((term) => `${term} ${direction}`).join(', ')} LIMIT ?`,
       [...filter.params, limit + 1],
     );
     const documents = rows.slice(0, limit).map(toDocument);
-    const last = rows[limit - 1] as (Row & Record<string, SqlValue>) | undefined;
+    const last = rows[limit - 1];
     if (rows.length <= limit || !last) return { documents };
-    return { documents, next: writeCursor([...orderBy.map((_, index) => last[`o${index}`] ?? null), last.key]) };
+    return { documents, next: writeCursor([...this.extract(last.doc, orderBy), last.key]) };
+  }
+
+  /** What SQLite orders a document by. Of one: taken of all that are found it would be most of the work. */
+  private extract(doc: string | null, names: readonly string[]): SqlValue[] {
+    if (names.length === 0) return [];
+    const columns = names.map((name, index) => `${field(name, '?1')} AS o${index}`);
+    const [row] = this.query(`SELECT ${columns.join(', ')}`, [doc]) as unknown as Record<string, SqlValue>[];
+    return names.map((_, index) => row?.[`o${index}`] ?? null);
   }
 
   override async count(collection: string, where?: ViewQuery['where']): Promise<number> {
@@ -130,9 +137,8 @@ export class SqliteViewStore extends ViewStore {
     );
   }
 
-  override async close(): Promise<void> {
-    await this.writer.close();
-  }
+  /** The store closes its connections itself, and as a whole: what is closed last leaves one file behind, not three. */
+  override async close(): Promise<void> {}
 
   private exists(collection: string): boolean {
     if (this.known.has(collection)) return true;
@@ -218,7 +224,9 @@ function schemaOf(collection: string, { indexes, arrays = [] }: CollectionShape)
   ];
   for (const { fields } of indexes) {
     const index = quote(`index:${encode(collection)}:${fields.map(encode).join('+')}`);
-    statements.push(`CREATE INDEX IF NOT EXISTS ${index} ON ${name} (${[...fields.map(field), 'key'].join(', ')})`);
+    statements.push(
+      `CREATE INDEX IF NOT EXISTS ${index} ON ${name} (${[...fields.map((name) => field(name)), 'key'].join(', ')})`,
+    );
   }
   for (const array of arrays) {
     const list = elements(collection, array);
@@ -266,8 +274,8 @@ function typeOf(name: string): string {
 }
 
 /** A field's value, never null: rows can then be compared as a whole, and an index serves order and paging alike. */
-function field(name: string): string {
-  return `ifnull(json_extract(doc, ${text(`$.${JSON.stringify(name)}`)}), -9e999)`;
+function field(name: string, doc = 'doc'): string {
+  return `ifnull(json_extract(${doc}, ${text(`$.${JSON.stringify(name)}`)}), -9e999)`;
 }
 
 function quote(name: string): string {

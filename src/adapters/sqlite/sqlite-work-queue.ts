@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { DatabaseSync } from 'node:sqlite';
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { Clock } from '../../kernel/ports/clock.js';
 import {
   WorkQueue,
@@ -54,6 +54,7 @@ export class SqliteWorkQueue extends WorkQueue {
   /** Makes tokens of this process differ from those of any other. */
   private readonly session = randomUUID();
   private tokens = 0;
+  private readonly statements = new Map<string, StatementSync>();
 
   constructor(
     private readonly writer: StoreWriter,
@@ -160,8 +161,8 @@ export class SqliteWorkQueue extends WorkQueue {
       `SELECT kind, sum(${ready}) AS waiting, sum(state = 'waiting' AND due > :now) AS delayed,
          sum(state = 'leased' AND due > :now) AS leased, sum(state = 'dead') AS dead,
          min(CASE WHEN ${ready} THEN due END) AS oldest
-       FROM jobs GROUP BY kind ORDER BY kind`.replaceAll(':now', String(now)),
-      [],
+       FROM jobs GROUP BY kind ORDER BY kind`.replaceAll(':now', '?1'),
+      [now],
     );
     return rows.map((row) => ({
       kind: row['kind'] as string,
@@ -192,9 +193,8 @@ export class SqliteWorkQueue extends WorkQueue {
     return (await this.change("DELETE FROM jobs WHERE id = ? AND state = 'dead'", [[id]])) > 0;
   }
 
-  override async close(): Promise<void> {
-    await this.writer.close();
-  }
+  /** The store closes its connections itself, and as a whole: what is closed last leaves one file behind, not three. */
+  override async close(): Promise<void> {}
 
   private async take({ kinds, worker, leaseMs, limit = 1 }: LeaseRequest): Promise<Lease[]> {
     const now = this.now();
@@ -225,7 +225,9 @@ export class SqliteWorkQueue extends WorkQueue {
   }
 
   private query(sql: string, params: readonly SqlValue[]): Record<string, SqlValue>[] {
-    return this.reader.prepare(sql).all(...params) as Record<string, SqlValue>[];
+    let statement = this.statements.get(sql);
+    if (!statement) this.statements.set(sql, (statement = this.reader.prepare(sql)));
+    return statement.all(...params) as Record<string, SqlValue>[];
   }
 
   private now(): number {

@@ -1,5 +1,18 @@
 /** What the writer thread is asked to do. Plain data only: it crosses a thread boundary. */
 
+/** The file that a writer thread opens, and makes if need be. */
+export interface WriterFile {
+  readonly path: string;
+  readonly schema: string;
+  /**
+   * `FULL`: what is committed is on the disk. `NORMAL`: a power loss may take the newest commits with it, whole ones and
+   * the newest first; the end of the process takes none.
+   */
+  readonly synchronous: 'FULL' | 'NORMAL';
+  /** Pages that the thread keeps in memory, in KiB. */
+  readonly cacheKib: number;
+}
+
 export type SqlValue = string | number | null;
 
 /** Appends `events` (id, type, data, metadata, hash) when the stream is at `expected`; -1 stands for no event. */
@@ -30,6 +43,4 @@ export type WriterRequest = { readonly group: readonly Unit[] } | { readonly clo
 
 /** Either the results of the group in order, or why the whole group was rolled back. */
 export type WriterReply =
-  | { readonly ready: true; readonly head: number }
-  | { readonly results: readonly UnitResult[] }
-  | { readonly failed: string };
+  { readonly ready: true } | { readonly results: readonly UnitResult[] } | { readonly failed: string };

@@ -1,5 +1,5 @@
 /**
- * The only thread that writes to the SQLite file: one message is one transaction.
+ * The only thread that writes to its SQLite file: one message is one transaction.
  *
  * Runs as it stands, also straight from TypeScript in tests: it imports nothing of ours but types, and uses no syntax
  * that needs more than having its types removed.
@@ -13,31 +13,29 @@ import type {
   SqlUnit,
   SqlValue,
   UnitResult,
+  WriterFile,
   WriterReply,
   WriterRequest,
 } from './writer-protocol.js';
 
 const port = parentPort;
 if (!port) throw new Error('The SQLite writer runs as a worker thread only');
-const { path, schema } = workerData as { path: string; schema: string };
+const { path, schema, synchronous, cacheKib } = workerData as WriterFile;
 
 const database = new DatabaseSync(path, { timeout: 5_000 });
 database.exec(
-  'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -32768;',
+  `PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous}; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -${cacheKib};`,
 );
 database.exec(schema);
 
-const lastRevision = database.prepare('SELECT revision FROM events WHERE stream = ? ORDER BY revision DESC LIMIT 1');
-const idsFrom = database.prepare(
-  'SELECT id, position FROM events WHERE stream = ? AND revision > ? ORDER BY revision LIMIT ?',
-);
-const insert = database.prepare(
-  'INSERT INTO events (position, stream, revision, id, type, data, metadata, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
-);
+const LAST_REVISION = 'SELECT revision FROM events WHERE stream = ? ORDER BY revision DESC LIMIT 1';
+const IDS_FROM = 'SELECT id, position FROM events WHERE stream = ? AND revision > ? ORDER BY revision LIMIT ?';
+const INSERT =
+  'INSERT INTO events (position, stream, revision, id, type, data, metadata, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?)';
 
-let head = readHead();
-let synchronous: 'FULL' | 'NORMAL' = 'FULL';
 const prepared = new Map<string, StatementSync>();
+/** Position of the newest event; unknown before the first append, and after a group that failed. */
+let head: number | undefined;
 
 port.on('message', (request: WriterRequest) => {
   if ('close' in request) {
@@ -47,33 +45,21 @@ port.on('message', (request: WriterRequest) => {
   }
   reply(runGroup(request.group));
 });
-reply({ ready: true, head });
+reply({ ready: true });
 
 function reply(message: WriterReply): void {
   port?.postMessage(message);
 }
 
-function readHead(): number {
-  const row = database.prepare('SELECT max(position) AS head FROM events').get() as { head: number | null };
-  return row.head ?? 0;
-}
-
 function runGroup(units: readonly (AppendUnit | SqlUnit)[]): WriterReply {
-  // Views and jobs can be derived again, and the write-ahead log keeps the order of commits: they may lag behind the
-  // events after a power loss, never run ahead of them. Only events are worth waiting for the disk.
-  const wanted = units.some((unit) => unit.kind === 'append') ? 'FULL' : 'NORMAL';
   try {
-    if (wanted !== synchronous) {
-      database.exec(`PRAGMA synchronous = ${wanted}`);
-      synchronous = wanted;
-    }
     database.exec('BEGIN IMMEDIATE');
     const results = units.map(runUnit);
     database.exec('COMMIT');
     return { results };
   } catch (error) {
     if (database.isTransaction) database.exec('ROLLBACK');
-    head = readHead();
+    head = undefined;
     return { failed: messageOf(error) };
   }
 }
@@ -90,21 +76,31 @@ function runUnit(unit: AppendUnit | SqlUnit): UnitResult {
 }
 
 function append(unit: AppendUnit): AppendResult {
-  const row = lastRevision.get(unit.stream) as { revision: number } | undefined;
+  const row = prepare(LAST_REVISION).get(unit.stream) as { revision: number } | undefined;
   const actual = row?.revision ?? -1;
   if (actual !== unit.expected) return repeated(unit) ?? { actual };
   let revision = actual;
+  let position = head ?? readHead();
   for (const [id, type, data, metadata, hash] of unit.events) {
     revision += 1;
-    head += 1;
-    insert.run(head, unit.stream, revision, id, type, data, metadata, hash);
+    position += 1;
+    prepare(INSERT).run(position, unit.stream, revision, id, type, data, metadata, hash);
   }
-  return { revision, position: head, repeated: false };
+  head = position;
+  return { revision, position, repeated: false };
+}
+
+function readHead(): number {
+  const row = prepare('SELECT max(position) AS head FROM events').get() as { head: number | null };
+  return row.head ?? 0;
 }
 
 /** The first answer again, when exactly these events were appended there before. */
 function repeated(unit: AppendUnit): AppendResult | undefined {
-  const rows = idsFrom.all(unit.stream, unit.expected, unit.events.length) as { id: string; position: number }[];
+  const rows = prepare(IDS_FROM).all(unit.stream, unit.expected, unit.events.length) as {
+    id: string;
+    position: number;
+  }[];
   const last = rows.at(-1);
   if (!last || rows.length !== unit.events.length) return undefined;
   if (rows.some((row, index) => row.id !== unit.events[index]?.[0])) return undefined;

@@ -1,6 +1,15 @@
 import { Worker } from 'node:worker_threads';
 import { Unavailable } from '../../kernel/errors.js';
-import type { AppendResult, AppendUnit, SqlResult, SqlUnit, Unit, UnitResult, WriterReply } from './writer-protocol.js';
+import type {
+  AppendResult,
+  AppendUnit,
+  SqlResult,
+  SqlUnit,
+  Unit,
+  UnitResult,
+  WriterFile,
+  WriterReply,
+} from './writer-protocol.js';
 
 /** Points at which a fault test may end the process: before a group goes to the disk, and after it is there. */
 export interface WriterHooks {
@@ -41,20 +50,25 @@ export class Writer {
     worker.on('exit', () => this.fail(new Unavailable('The store is closed')));
   }
 
-  /** Starts the thread on the file at `path`. @returns the writer, and the position of the newest event. */
-  static async start(path: string, schema: string, hooks: WriterHooks = {}): Promise<{ writer: Writer; head: number }> {
+  /** Starts the thread on its file. */
+  static async start(workerData: WriterFile, hooks: WriterHooks = {}): Promise<Writer> {
     // Tests run from TypeScript, the product from its build: the thread's file has the same ending as this one.
     const file = import.meta.url.endsWith('.ts') ? './writer-thread.ts' : './writer-thread.js';
-    const worker = new Worker(new URL(file, import.meta.url), { workerData: { path, schema }, execArgv: [] });
-    const head = await new Promise<number>((resolve, reject) => {
+    const worker = new Worker(new URL(file, import.meta.url), {
+      workerData,
+      execArgv: [],
+      // What crosses to the thread is soon garbage: it need not wait for a large heap to fill.
+      resourceLimits: { maxYoungGenerationSizeMb: 8 },
+    });
+    await new Promise<void>((resolve, reject) => {
       worker.once('error', reject);
       worker.once('message', (reply: WriterReply) => {
         worker.off('error', reject);
-        if ('ready' in reply) resolve(reply.head);
+        if ('ready' in reply) resolve();
         else reject(new Unavailable('The SQLite writer did not start'));
       });
     });
-    return { writer: new Writer(worker, hooks), head };
+    return new Writer(worker, hooks);
   }
 
   append(unit: AppendUnit): Promise<AppendResult> {
@@ -136,13 +150,12 @@ export class Writer {
 }
 
 /** What the ports ask of a writer. */
-export type StoreWriter = Pick<Writer, 'append' | 'run' | 'close'>;
+export type StoreWriter = Pick<Writer, 'append' | 'run'>;
 
 /** Stands where nothing may be written. */
 export const readOnlyWriter: StoreWriter = {
   append: () => Promise.reject(new Unavailable('The store was opened for reading only')),
   run: () => Promise.reject(new Unavailable('The store was opened for reading only')),
-  close: () => Promise.resolve(),
 };
 
 function settleUnit(pending: Pending, result: UnitResult): void {

@@ -89,7 +89,7 @@ describe('a replay through the views', () => {
   });
 
   it('finds documents that are missing, and those that should not be there', async () => {
-    await ledger.alter(`DELETE FROM "view:sample.sums.v1.1" WHERE key = 'a'`);
+    await ledger.alter(`DELETE FROM "view:sample.sums.v1.1" WHERE key = 'a'`, 'views.db');
     await ledger.store.views.write([
       { collection: 'sample.sums.v1.1', documents: [{ key: 'z', position: 1, doc: { sum: 9 } }] },
     ]);

@@ -3,12 +3,12 @@ import type { Logger } from 'pino';
 import type { EventCatalog } from '../event-catalog.js';
 import type { Clock } from '../ports/clock.js';
 import { START, type EventLog, type Position, type StoredEvent } from '../ports/event-log.js';
-import type { ViewStore } from '../ports/view-store.js';
+import type { StoredDocument, ViewStore } from '../ports/view-store.js';
 import { Signal, Turns } from '../signal.js';
 import { candidatesOf, isLost } from './stored-instances.js';
 import { CHECKPOINT_MARK, collectionName, ORIGIN_MARK, SERVING_MARK, type AnyView } from './view.js';
 import { collectionsOf, dropOlder } from './view-collections.js';
-import { ViewInstance, type Folded } from './view-instance.js';
+import { joined, ViewInstance, type Folded } from './view-instance.js';
 import { statusOf, type Standing, type ViewStatus } from './view-status.js';
 
 interface Entry extends Standing {
@@ -36,8 +36,12 @@ export interface ProjectorWatch {
 
 /** Small enough that folding one batch holds up no request. */
 const BATCH = 500;
+/** Many documents at once share the pages that a store writes for them; more would hold up others' writes. */
+const DOCUMENTS_A_WRITE = 1_000;
 const RETRY_MS = 500;
 const INSPECT_MS = 5_000;
+/** Why a wait or a subscription ends: a reason of its own saves making an exception each time. */
+const OVER = 'over';
 
 /**
  * Folds the log into the views that it holds. One reader follows the log for all views that are live. Views that lag
@@ -56,6 +60,8 @@ export class Projector {
   private readonly progress = new Signal();
   private readonly moreToBuild = new Signal();
   private loops: Promise<void>[] = [];
+  /** What the live reader folded last, on its way to the store. */
+  private writing: Promise<void> = Promise.resolve();
   watch: ProjectorWatch | undefined;
 
   constructor(
@@ -64,6 +70,8 @@ export class Projector {
     private readonly catalog: EventCatalog,
     private readonly clock: Clock,
     private readonly logger: Logger,
+    /** How long the store may not know that a view has passed events which mean nothing to it. @default 0 */
+    private readonly checkpointMs = 0,
   ) {}
 
   /** @throws Error when two views share a name. */
@@ -135,12 +143,30 @@ export class Projector {
   }
 
   /** Waits until the serving collection has reached `position`, at most `timeoutMs`. @returns whether it has. */
-  async reached(name: string, position: Position, timeoutMs: number): Promise<boolean> {
+  reached(name: string, position: Position, timeoutMs: number): Promise<boolean> {
+    return this.waitUntil(name, timeoutMs, (serving) => serving.position >= position);
+  }
+
+  /** As `reached`, for what `recall` gives: it need not be stored yet. */
+  folded(name: string, position: Position, timeoutMs: number): Promise<boolean> {
+    return this.waitUntil(name, timeoutMs, (serving) => serving.folded >= position);
+  }
+
+  /** A document of the serving collection as it was folded last; undefined where only the store knows. */
+  recall(name: string, key: string): StoredDocument | undefined {
+    return this.entry(name).serving?.recall(key);
+  }
+
+  private async waitUntil(
+    name: string,
+    timeoutMs: number,
+    isThere: (serving: ViewInstance) => boolean,
+  ): Promise<boolean> {
     const entry = this.entry(name);
-    const there = (): boolean => entry.serving !== undefined && entry.serving.position >= position;
+    const there = (): boolean => entry.serving !== undefined && isThere(entry.serving);
     if (there() || timeoutMs <= 0) return there();
     const late = new AbortController();
-    const timeout = this.clock.sleep(timeoutMs, late.signal).then(() => late.abort());
+    const timeout = this.clock.sleep(timeoutMs, late.signal).then(() => late.abort(OVER));
     try {
       while (!late.signal.aborted && !this.stop.signal.aborted && !entry.serving?.poison) {
         await Promise.race([this.progress.next(), timeout]);
@@ -148,7 +174,7 @@ export class Projector {
       }
       return false;
     } finally {
-      late.abort();
+      late.abort(OVER);
     }
   }
 
@@ -294,11 +320,17 @@ export class Projector {
   private async followLive(): Promise<void> {
     const { signal } = this.stop;
     while (!signal.aborted) {
+      const broken = new AbortController();
+      const either = AbortSignal.any([signal, broken.signal]);
       try {
-        for await (const batch of this.log.subscribe(this.livePosition, { signal, batchSize: BATCH })) {
+        for await (const batch of this.log.subscribe(this.livePosition, { signal: either, batchSize: BATCH })) {
           await this.liveTurns.take(() => this.foldLive(batch));
+          this.writing.catch(() => broken.abort(OVER));
         }
+        await this.writing;
+        await this.writeCheckpoints();
       } catch (error) {
+        this.writing = Promise.resolve();
         this.logger.warn({ err: error }, 'views fell behind, catching up');
         // Nobody knows what was written of the batch.
         for (const instance of this.live) this.sendBack(instance);
@@ -307,10 +339,14 @@ export class Projector {
     }
   }
 
+  /** One batch is being written while the next is folded: that is when a single document can be asked for. */
   private async foldLive(batch: readonly StoredEvent[]): Promise<void> {
     this.livePosition = batch.at(-1)?.position ?? this.livePosition;
     this.watch?.recorded(batch);
-    await this.write(await this.fold([...this.live], batch));
+    const folded = await this.fold([...this.live], batch);
+    this.progress.fire();
+    await this.writing;
+    this.writing = this.write(folded);
   }
 
   /** Folds batches for those that lag; one batch is being written while the next is folded. */
@@ -345,20 +381,27 @@ export class Projector {
   /** Reads on until the head of the log. @returns false when the set of those that lag changed before. */
   private async catchUpWith(lagging: readonly ViewInstance[]): Promise<boolean> {
     let writing: Promise<void> = Promise.resolve();
+    let folded: readonly Folded[] = [];
     const rounds = this.moreToBuild.fired;
     let from = Math.min(...lagging.map(({ folded }) => folded));
     try {
       while (this.moreToBuild.fired === rounds && !this.stop.signal.aborted) {
         const batch = await this.log.readAll(from, { limit: BATCH });
-        const folded = await this.fold(lagging, batch);
-        await writing;
-        writing = this.write(folded);
-        // Its failure is met at the next await; until then it must not count as unhandled.
-        writing.catch(() => undefined);
-        if (batch.length < BATCH || lagging.every(({ halted }) => halted)) return true;
+        folded = joined(folded, await this.fold(lagging, batch));
+        const atEnd = batch.length < BATCH || lagging.every(({ halted }) => halted);
+        if (atEnd || folded.reduce((sum, { write }) => sum + write.documents.length, 0) >= DOCUMENTS_A_WRITE) {
+          await writing;
+          writing = this.write(folded);
+          // Its failure is met at the next await; until then it must not count as unhandled.
+          writing.catch(() => undefined);
+          folded = [];
+        }
+        if (atEnd) return true;
         from = batch.at(-1)?.position ?? from;
         await nextTick();
       }
+      await writing;
+      writing = this.write(folded);
       return false;
     } finally {
       await writing;
@@ -418,12 +461,14 @@ export class Projector {
   }
 
   private async write(folded: readonly Folded[]): Promise<void> {
-    if (folded.length === 0) return;
-    await this.store.write(folded.map(({ write }) => write));
+    const now = this.clock.steady();
+    const due = folded.filter((one) => !this.isIdle(one, now));
+    if (due.length > 0) await this.store.write(due.map(({ write }) => write));
+    for (const { instance } of due) instance.checkpointedAt = now;
     for (const one of folded) {
       const { instance, poison } = one;
       instance.settle(one);
-      instance.meter.add(one.events, this.clock.steady());
+      instance.meter.add(one.events, now);
       if (!poison) continue;
       this.live.delete(instance);
       this.catchingUp.delete(instance);
@@ -431,6 +476,15 @@ export class Projector {
       this.watch?.stopped(instance.view.name);
     }
     this.progress.fire();
+  }
+
+  /** Nothing has become of it but a checkpoint, and the last of these is not long ago. */
+  private isIdle({ instance, write, poison }: Folded, now: number): boolean {
+    return write.documents.length === 1 && !poison && now - instance.checkpointedAt < this.checkpointMs;
+  }
+
+  private writeCheckpoints(): Promise<void> {
+    return this.store.write([...this.live].map(({ collection, reached }) => ({ collection, documents: [reached] })));
   }
 
   private async inspect(): Promise<void> {

@@ -1,4 +1,5 @@
 import type { EventLog, Position } from '../ports/event-log.js';
+import type { StoredDocument } from '../ports/view-store.js';
 import type { FollowedViews } from './followed-views.js';
 import type { Projector } from './projector.js';
 import type { ViewStatus } from './view-status.js';
@@ -9,6 +10,10 @@ export interface ViewSource {
   serving(name: string): { readonly collection: string } | undefined;
   /** Waits until what answers has reached `position`, at most `timeoutMs`. @returns whether it has. */
   reached(name: string, position: Position, timeoutMs: number): Promise<boolean>;
+  /** As `reached`, for what `recall` gives: it need not be stored yet. */
+  folded(name: string, position: Position, timeoutMs: number): Promise<boolean>;
+  /** A document as it was folded last; undefined where only the store knows. */
+  recall(name: string, key: string): StoredDocument | undefined;
   /** Looks whether what answers is still there. @throws Unavailable */
   inspectView(name: string): Promise<void>;
 }
@@ -29,6 +34,16 @@ export class ServingViews implements ViewSource {
     return this.projector.holds(name)
       ? this.projector.reached(name, position, timeoutMs)
       : this.followed.reached(this.projector.view(name), position, timeoutMs);
+  }
+
+  folded(name: string, position: Position, timeoutMs: number): Promise<boolean> {
+    return this.projector.holds(name)
+      ? this.projector.folded(name, position, timeoutMs)
+      : this.reached(name, position, timeoutMs);
+  }
+
+  recall(name: string, key: string): StoredDocument | undefined {
+    return this.projector.holds(name) ? this.projector.recall(name, key) : undefined;
   }
 
   async inspectView(name: string): Promise<void> {

@@ -43,6 +43,8 @@ export class ViewInstance {
   /** The event it has stopped at; all before it is in the store. */
   poison: Poison | undefined;
   paused = false;
+  /** When its checkpoint was last written, in steady time. */
+  checkpointedAt = -Infinity;
   /** What is in memory may not be what the store holds: `reset` before the next fold. */
   doubtful = false;
   /** Events of the log that it passes, whether they mean something to it or not. */
@@ -112,6 +114,11 @@ export class ViewInstance {
     return checkpoint?.position ?? START;
   }
 
+  /** A document as it was folded last; undefined where only the store knows. */
+  recall(key: string): StoredDocument | undefined {
+    return this.unwritten.get(key) ?? this.cache.get(key);
+  }
+
   /** Folds a batch in memory, up to `end` or to the first event that cannot be folded. Write it, then `settle` it. */
   async fold(readings: readonly StoredReading[], end: Position): Promise<Folded> {
     const passed = readings.filter(({ position }) => position > this.folded).length;
@@ -130,14 +137,18 @@ export class ViewInstance {
       }
     }
     for (const document of touched.values()) {
-      this.cache.set(document.key, document);
+      if (this.view.writeOnce !== true) this.cache.set(document.key, document);
       this.unwritten.set(document.key, document);
     }
     this.folded = this.found ? lastBefore(this.found.position, readings, this.folded) : end;
     // The last one: where it is stored, so are all before it.
-    const checkpoint: StoredDocument = { key: CHECKPOINT_MARK, position: this.folded, doc: null };
-    const write = { collection: this.collection, documents: [...touched.values(), checkpoint] };
+    const write = { collection: this.collection, documents: [...touched.values(), this.reached] };
     return { instance: this, write, position: this.folded, events: passed, poison: this.found };
+  }
+
+  /** How far it is folded, as the store keeps it. */
+  get reached(): StoredDocument {
+    return { key: CHECKPOINT_MARK, position: this.folded, doc: null };
   }
 
   /** The batch is in the store. */
@@ -190,7 +201,7 @@ export class ViewInstance {
     if (this.view.writeOnce === true) return found;
     const missing: string[] = [];
     for (const key of keys) {
-      const cached = this.unwritten.get(key) ?? this.cache.get(key);
+      const cached = this.recall(key);
       if (cached) found.set(key, cached);
       else missing.push(key);
     }
@@ -199,6 +210,25 @@ export class ViewInstance {
     }
     return found;
   }
+}
+
+/** What came of one batch and then of another, to be written at once. */
+export function joined(earlier: readonly Folded[], later: readonly Folded[]): readonly Folded[] {
+  const all = new Map(earlier.map((one) => [one.instance, one]));
+  for (const one of later) {
+    const before = all.get(one.instance);
+    all.set(
+      one.instance,
+      before ? { ...one, write: rewritten(before.write, one.write), events: before.events + one.events } : one,
+    );
+  }
+  return [...all.values()];
+}
+
+/** The last word on every document, the checkpoint at the end. */
+function rewritten(earlier: CollectionWrite, { collection, documents }: CollectionWrite): CollectionWrite {
+  const later = new Set(documents.map(({ key }) => key));
+  return { collection, documents: [...earlier.documents.filter(({ key }) => !later.has(key)), ...documents] };
 }
 
 function keysOf(view: AnyView, reading: StoredReading): readonly string[] {

@@ -16,6 +16,9 @@ export interface DocPage<Doc> {
   readonly next?: string;
 }
 
+/** For what: that it is stored, or that the process which folds it can tell. */
+type Wait = 'reached' | 'folded';
+
 /** The collection that answers, and whether it shows all that it must. */
 interface Serving {
   readonly collection: string;
@@ -47,19 +50,23 @@ export class Views {
    */
   // oxlint-disable-next-line typescript/no-explicit-any
   async get<Doc extends object>(view: View<Doc, any>, key: string, tenant?: string): Promise<Doc | undefined> {
-    return this.ask(view.name, tenant, async ({ collection, fresh }) => {
+    return this.ask(view.name, tenant, 'folded', async ({ collection, fresh }) => {
+      const found = (doc: object | null | undefined): { answer: Doc | undefined } => {
+        if (!doc && !fresh) throw new Unavailable(`The view ${view.name} lags behind what was written`);
+        return { answer: (doc ?? undefined) as Doc | undefined };
+      };
+      const recalled = this.source.recall(view.name, key);
+      if (recalled) return found(recalled.doc);
       const documents = await this.store.load(collection, [key, SERVING_MARK]);
       if (!documents.some((document) => document.key === SERVING_MARK)) return undefined;
-      const answer = documents.find((document) => document.key === key)?.doc as Doc | null | undefined;
-      if (!answer && !fresh) throw new Unavailable(`The view ${view.name} lags behind what was written`);
-      return { answer: answer ?? undefined };
+      return found(documents.find((document) => document.key === key)?.doc);
     });
   }
 
   /** One page of documents. @throws Unavailable as `get`. */
   // oxlint-disable-next-line typescript/no-explicit-any
   async find<Doc extends object>(view: View<Doc, any>, query: ViewQuery, tenant?: string): Promise<DocPage<Doc>> {
-    return this.ask(view.name, tenant, async ({ collection }) => {
+    return this.ask(view.name, tenant, 'reached', async ({ collection }) => {
       const { documents, next } = await this.store.find(collection, query);
       if ((await this.store.load(collection, [SERVING_MARK])).length === 0) return undefined;
       const docs = documents.map(({ doc }) => doc as unknown as Doc);
@@ -84,10 +91,11 @@ export class Views {
   private async ask<Answer>(
     name: string,
     tenant: string | undefined,
+    wait: Wait,
     question: (serving: Serving) => Promise<{ answer: Answer } | undefined>,
   ): Promise<Answer> {
     for (let attempt = 1; ; attempt++) {
-      const serving = await this.serving(name, tenant);
+      const serving = await this.serving(name, tenant, wait);
       const reply = await question(serving);
       if (reply) return reply.answer;
       await this.source.inspectView(name);
@@ -95,30 +103,32 @@ export class Views {
     }
   }
 
-  private async serving(name: string, tenant?: string): Promise<Serving> {
+  private async serving(name: string, tenant: string | undefined, wait: Wait): Promise<Serving> {
     const { minPosition = START, answer } = currentContext();
     const own: Position = Math.max(minPosition, this.freshness.lastWrite(tenant));
-    const fresh = await (this.end ? this.reachedAll(name, own, this.end) : this.reached(name, own));
+    const reached = (position: Position, timeoutMs: number) => this.source[wait](name, position, timeoutMs);
+    const fresh = await (this.end ? this.reachedAll(name, own, reached, this.end) : reached(own, MAX_WAIT_MS));
     const serving = this.source.serving(name);
     if (!serving) throw building(name);
     if (!fresh && answer) answer.stale = true;
     return { collection: serving.collection, fresh };
   }
 
-  private reached(name: string, position: Position): Promise<boolean> {
-    return this.source.reached(name, position, MAX_WAIT_MS);
-  }
-
   /** Waits for what this process has written, and for what others had. @returns whether the view shows all of it. */
-  private async reachedAll(name: string, own: Position, end: LogEnd): Promise<boolean> {
+  private async reachedAll(
+    name: string,
+    own: Position,
+    reached: (position: Position, timeoutMs: number) => Promise<boolean>,
+    end: LogEnd,
+  ): Promise<boolean> {
     const newest = await end.position(MAX_WAIT_MS);
     const late = this.late.get(name) ?? START;
-    const isLate = late > START && !(await this.source.reached(name, late, 0));
+    const isLate = late > START && !(await reached(late, 0));
     if (newest === undefined || isLate) {
-      await this.reached(name, own);
+      await reached(own, MAX_WAIT_MS);
       return false;
     }
-    const fresh = await this.reached(name, Math.max(own, newest));
+    const fresh = await reached(Math.max(own, newest), MAX_WAIT_MS);
     if (fresh) this.late.delete(name);
     else this.late.set(name, newest);
     return fresh;

@@ -83,7 +83,7 @@ const leaseAll = () => ledger.store.queue.lease({ kinds: [KIND], worker: 'w', le
 /** Loses everything that is on the queue. */
 async function loseQueue(): Promise<void> {
   await stopAll();
-  await ledger.alter('DELETE FROM jobs');
+  await ledger.alter('DELETE FROM jobs', 'views.db');
   views = await Projecting.start(ledger, [openWork]);
 }
 
