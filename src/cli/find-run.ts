@@ -26,10 +26,12 @@ export async function findRun(
   const collection = await servingCollection(runIndex, views);
   const stored =
     collection?.version === runIndex.version ? await views.load(collection.name, [key, CHECKPOINT_MARK]) : [];
-  const found = stored.find((document) => document.key === key);
-  let doc = (found?.doc ?? undefined) as RunIndexDoc | undefined;
   const checkpoint = stored.find((document) => document.key === CHECKPOINT_MARK)?.position ?? START;
-  let from = (await isReadableFrom(log, checkpoint)) ? checkpoint : START;
+  // What was folded from another store's log, and at its positions, says nothing of this one.
+  const isOfThisLog = await isReadableFrom(log, checkpoint);
+  const found = isOfThisLog ? stored.find((document) => document.key === key) : undefined;
+  let doc = (found?.doc ?? undefined) as RunIndexDoc | undefined;
+  let from = isOfThisLog ? checkpoint : START;
   const progress = new Progress(screen, 'looking for the run', await log.head());
   for (;;) {
     const page = await log.readAll(from, { limit: PAGE });
