@@ -7,6 +7,7 @@ import { runCommand } from '../support/cli.js';
 import { Client } from '../support/http.js';
 import { Hypershift, instantAgents } from '../support/hypershift.js';
 import { openStack, type Stack } from '../support/stack.js';
+import { until } from '../support/until.js';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -58,6 +59,10 @@ describe('the audit of a run whose log was copied to another store', () => {
     const app = await createApp(env, { hypershiftAgents: instantAgents() });
     try {
       const origin = await app.listen();
+      // Those of another store are built anew; until then what is missing is answered with 503.
+      await until('the views to hold the whole log', async () =>
+        (await app.kernel.serving.status()).every(({ state, position, head }) => state === 'live' && position === head),
+      );
       await work(new Client(`${origin}/ledger`), new Hypershift(`${origin}/hypershift`));
     } finally {
       await app.close();
