@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import { Webhook } from 'standardwebhooks';
 import { Refused } from '../../src/kernel/errors.js';
 import { asDelivery, verifyHexSignature, verifyToken, verifyWebhook } from '../../src/kernel/webhooks/inbound.js';
-import { KnownDeliveries } from '../../src/kernel/webhooks/known-deliveries.js';
 import { signWebhook } from '../../src/kernel/webhooks/signature.js';
 import { runCommand } from '../support/cli.js';
 import { counterDecider, counterStream } from '../support/counter.js';
@@ -254,29 +253,6 @@ describe('fault 23: a delivery that comes again', () => {
     await deliver(other, 'github acme', 'd-2');
     await deliver(one, 'gitlab acme', 'd-1');
     expect(await events()).toBe(3);
-  });
-
-  it('is handled once by a process that knows it, and again when it has failed', async () => {
-    const known = new KnownDeliveries();
-    const gate = Promise.withResolvers<void>();
-    let handled = 0;
-    const handle = async (): Promise<void> => {
-      handled += 1;
-      await gate.promise;
-    };
-    const first = [known.once('d-1', handle), known.once('d-1', handle)];
-    gate.reject(new Error('not now'));
-    expect((await Promise.allSettled(first)).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
-    const again = [known.once('d-1', async () => void (handled += 1)), known.once('d-1', handle)];
-    expect(await Promise.all(again)).toEqual([true, false]);
-    expect([await known.once('d-1', handle), handled]).toEqual([false, 2]);
-  });
-
-  it('is forgotten only when many others have come since', async () => {
-    const known = new KnownDeliveries(2);
-    const nothing = async (): Promise<void> => undefined;
-    for (const id of ['d-1', 'd-2', 'd-1', 'd-3']) await known.once(id, nothing);
-    expect(await known.once('d-1', nothing)).toBe(false);
   });
 });
 
