@@ -28,13 +28,12 @@ export class ServerClient {
 
   /** @throws Failed as `get`. */
   async post<Answer>(path: string, body?: unknown, signal?: AbortSignal): Promise<Answer> {
-    const text = await (await this.ask('POST', path, { body, signal })).text();
-    return (text === '' ? undefined : JSON.parse(text)) as Answer;
+    return read<Answer>(await this.ask('POST', path, { body, signal }));
   }
 
   /** @throws Failed as `get`. */
   async delete<Answer>(path: string, signal?: AbortSignal): Promise<Answer> {
-    return (await (await this.ask('DELETE', path, { signal })).json()) as Answer;
+    return read<Answer>(await this.ask('DELETE', path, { signal }));
   }
 
   /** An answer that is read piece by piece; nobody limits how long that takes. @throws Failed as `get` */
@@ -112,6 +111,12 @@ export class ServerClient {
     if (response.status === 403) return `${this.base} does not allow this with your token${said && `: ${said}`}`;
     return `${this.base} answers ${response.status} to ${pathname}${said && `: ${said}`}`;
   }
+}
+
+/** Undefined when the answer has no body. */
+async function read<Answer>(response: Response): Promise<Answer> {
+  const text = await response.text();
+  return (text === '' ? undefined : JSON.parse(text)) as Answer;
 }
 
 function reasonOf(error: unknown): string {

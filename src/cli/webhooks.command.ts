@@ -1,12 +1,10 @@
 import type { Command } from 'commander';
-import { command, exitCodes, Failed, WrongUsage, type Cli, type ExitCode } from './cli.js';
+import { command, exitCodes, WrongUsage, type Cli, type ExitCode } from './cli.js';
 import { printable, table } from './screen.js';
 import type { ServerClient } from './server-client.js';
 import { serverOf, withTarget, type TargetOptions } from './target.js';
-
-const PATH = '/ledger/webhooks';
-const LOOK_EVERY_MS = 200;
-const TEST_PATIENCE_MS = 20_000;
+import { registerListen } from './webhooks-listen.js';
+import { pathOf, PATH, tested, type Delivery } from './webhooks-test.js';
 
 interface Endpoint {
   readonly id: string;
@@ -21,15 +19,6 @@ interface Endpoint {
     readonly abandoned: number;
     readonly failingSince: string | null;
   } | null;
-}
-
-interface Delivery {
-  readonly id: string;
-  readonly status: string;
-  readonly event: { readonly type: string; readonly position: number } | null;
-  readonly retryAt: string | null;
-  readonly updatedAt: string;
-  readonly attempts: readonly { readonly status: number | null; readonly error: string | null }[];
 }
 
 interface CreateOptions extends TargetOptions {
@@ -71,6 +60,7 @@ export function register(program: Command, cli: Cli): void {
     .description('The endpoints that are told what happens, and what became of it; through a running server.');
   registerEndpoints(webhooks, cli);
   registerDeliveries(webhooks, cli);
+  registerListen(webhooks, cli);
 }
 
 function registerEndpoints(webhooks: Command, cli: Cli): void {
@@ -227,24 +217,12 @@ async function resend(cli: Cli, options: ResendOptions, id: string, delivery: st
 }
 
 async function test(cli: Cli, options: TargetOptions, id: string): Promise<ExitCode> {
-  const client = server(cli, options);
-  const { delivery } = await client.post<{ delivery: string }>(`${pathOf(id)}/test`, {}, cli.signal);
-  const until = Date.now() + TEST_PATIENCE_MS;
-  for (;;) {
-    const { deliveries } = await client.get<{ deliveries: Delivery[] }>(`${pathOf(id)}/deliveries`, {}, cli.signal);
-    const made = deliveries.find((each) => each.id === delivery);
-    const attempt = made?.attempts.at(-1);
-    if (made && attempt) {
-      const arrived = attempt.error === null;
-      say(cli, options, made, () => [
-        arrived ? `It arrived: ${attempt.status}` : `It did not arrive: ${printable(attempt.error ?? '')}`,
-      ]);
-      return arrived ? exitCodes.fine : exitCodes.found;
-    }
-    if (Date.now() > until || cli.signal.aborted)
-      throw new Failed(`Not tried yet: is there a process with the role dispatcher? Delivery ${delivery}`);
-    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
-  }
+  const { delivery, attempt } = await tested(server(cli, options), id, cli.signal);
+  const arrived = attempt.error === null;
+  say(cli, options, delivery, () => [
+    arrived ? `It arrived: ${attempt.status}` : `It did not arrive: ${printable(attempt.error ?? '')}`,
+  ]);
+  return arrived ? exitCodes.fine : exitCodes.found;
 }
 
 const ENDPOINT_COLUMNS = ['ID', 'TENANT', 'STATUS', 'DELIVERED', 'DEAD', 'TYPES', 'ADDRESS'];
@@ -268,10 +246,6 @@ function server(cli: Cli, options: TargetOptions): ServerClient {
   const found = serverOf(cli, options);
   if (!found) throw new WrongUsage('Webhooks are those of a running server: name it by --url or RUNLEDGER_URL');
   return found;
-}
-
-function pathOf(id: string): string {
-  return `${PATH}/${encodeURIComponent(id)}`;
 }
 
 function whole(option: string, text: string | undefined): number | undefined {

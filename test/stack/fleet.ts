@@ -30,6 +30,10 @@ export interface FleetOptions {
   readonly leaseMs?: number;
   /** How long clients wait for an answer before they ask elsewhere, in ms. @default 60,000 */
   readonly answerLimitMs?: number;
+  /** Further settings of every process. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** What runs in the place of the recorded service where a process only works: a path, and what it is told. */
+  readonly workerProgram?: readonly string[];
 }
 
 export interface SettleOptions extends AuditOptions {
@@ -82,12 +86,14 @@ export class Fleet {
       RUNLEDGER_PUBLIC_URL: balancer.url,
       DEPLOY_BUILD_BASE_DIR: join(folder, 'builds'),
       FAULT_EXECUTIONS: join(folder, 'executions.jsonl'),
+      ...options.env,
     };
     const start = (role: Role, number: number): Promise<ServerProcess> =>
       ServerProcess.start({
         dataDir: join(folder, `${role}-${number}`),
         env: { ...env, RUNLEDGER_ROLES: role },
         recoveryLimitMs: START_LIMIT_MS,
+        ...(role === 'worker' && options.workerProgram ? { program: options.workerProgram } : {}),
       });
     const names = roles.flatMap((role) =>
       Array.from({ length: PROCESSES_OF_A_ROLE }, (_, number) => [role, number] as const),

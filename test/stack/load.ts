@@ -10,6 +10,8 @@ const RUN_LIMIT_MS = 90_000;
 export interface LoadOptions {
   /** What runs are asked to do; see the recorded agents. */
   readonly descriptions?: readonly string[];
+  /** Workspaces that are used in turn, and may have so many runs. @default a new one after every fourth run */
+  readonly workspaces?: readonly string[];
 }
 
 /** Clients that ask for one run after the other, from its creation to its end, until they are told to stop. */
@@ -50,10 +52,9 @@ export class Load {
 
   private async work(worker: number): Promise<void> {
     for (let turn = 0; !this.over; turn++) {
-      await this.play(
-        `${this.name}-${worker}-${turn}`,
-        `${this.name}-${worker}-${Math.floor(turn / RUNS_A_WORKSPACE)}`,
-      );
+      const { workspaces = [] } = this.options;
+      const own = `ws-${this.name}-${worker}-${Math.floor(turn / RUNS_A_WORKSPACE)}`;
+      await this.play(`${this.name}-${worker}-${turn}`, workspaces[(worker + turn) % workspaces.length] ?? own);
       this.done += 1;
     }
   }
@@ -65,7 +66,7 @@ export class Load {
     const description = luck.pick(descriptions);
     const approval = luck.whole(1, 3) === 1;
     const runId = await client.create({
-      workspace: `ws-${workspace}`,
+      workspace,
       description,
       codename: tag,
       approval,

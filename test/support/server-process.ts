@@ -22,6 +22,8 @@ export interface ServerProcessOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** How long a start may take until the server is ready. */
   readonly recoveryLimitMs: number;
+  /** Another script in the place of the one that can be told where to die, and what it is told. */
+  readonly program?: readonly string[];
 }
 
 /** The service in a process of its own, on one folder and port, through any number of violent deaths. */
@@ -158,9 +160,9 @@ export class ServerProcess {
   }
 
   private revive(cut: CutPoint): void {
-    const { dataDir, env = {} } = this.options;
+    const { dataDir, env = {}, program = [SERVER] } = this.options;
     const began = performance.now();
-    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', SERVER], {
+    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...program], {
       env: {
         PATH: process.env['PATH'],
         NODE_COMPILE_CACHE: join(tmpdir(), 'runledger-compile-cache'),
@@ -180,7 +182,8 @@ export class ServerProcess {
     for (const stream of [child.stdout, child.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => this.lines.push(...text.split('\n').filter(Boolean)));
     }
-    const ended = once(child, 'exit').then(([code, signal]) => {
+    // With it everything that it had written has been read.
+    const ended = once(child, 'close').then(([code, signal]) => {
       if (!this.stopping && signal === 'SIGKILL') {
         this.deaths += 1;
         const next = this.nextStart;

@@ -2,9 +2,10 @@ import { Injectable } from '@nestjs/common';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Refused } from '../../kernel/errors.js';
 import { Kernel } from '../../kernel/kernel.js';
-import { START, type Position, type StoredEvent } from '../../kernel/ports/event-log.js';
+import { START, type Position } from '../../kernel/ports/event-log.js';
 import { streamPart } from '../../kernel/stream-part.js';
 import type { Caller } from '../access/caller.js';
+import { ENDPOINTS_STREAM } from '../webhooks/endpoint.decider.js';
 import { EventFilter, type EventCriteria } from './event-filter.js';
 import { LedgerEvent } from './ledger-event.js';
 import { spanOf, type Span } from './time-seek.js';
@@ -33,6 +34,11 @@ const READ = 500;
 const MAX_LOOKED_AT = 20_000;
 /** So much data ends a page: a thousand events may hold a thousand MiB. */
 const MAX_CHARACTERS = 4_000_000;
+/**
+ * Streams of several tenants. Any other is that of its first event's tenant: a longer look for something that the caller
+ * may see would tell, by the time it takes, that somebody else's stream is there.
+ */
+const SHARED: ReadonlySet<string> = new Set([ENDPOINTS_STREAM]);
 /** `a17`: what lies after position (or revision) 17; `b17`: before it. Without a number: all of it. */
 const CURSOR = /^([ab])(\d{1,16})?$/;
 
@@ -70,26 +76,25 @@ export class EventPages {
   }
 
   /**
-   * A page of one stream, by revision.
+   * A page of one stream, by revision; of a stream that several tenants share, what is the caller's.
    *
-   * @throws Refused `not_found` when there is no such stream, or it is not one of the caller's tenants'.
+   * @throws Refused `not_found` when there is no such stream, or nothing of it is the caller's tenants'.
    */
   async stream(stream: string, caller: Caller, order: Order, limit: number, cursor?: string): Promise<StreamPage> {
-    const { log } = this.kernel.ports;
-    const [first] = await log.readStream(stream, { limit: 1 });
+    const [first] = await this.kernel.ports.log.readStream(stream, { limit: 1 });
     const seen = new EventFilter({}, caller);
-    if (!first || !seen.lets(new LedgerEvent(first))) throw new Refused('not_found', 'Stream not found');
+    const found = first && (SHARED.has(stream) || seen.lets(new LedgerEvent(first)));
+    if (!found) throw new Refused('not_found', 'Stream not found');
     const from = cursor === undefined ? undefined : parseCursor(cursor);
     const rising = from ? from.side === 'a' : order === 'asc';
-    const { events, more } = await this.readStream(stream, rising, limit, from?.at);
+    const page = await this.readStream(stream, seen, rising, limit, from?.at);
+    if (page.events.length === 0 && !page.more && !from) throw new Refused('not_found', 'Stream not found');
     const [ahead, back] = rising ? ['a', 'b'] : ['b', 'a'];
-    const onwards = more ? `${ahead}${events.at(-1)?.revision}` : null;
-    const backwards = from ? `${back}${events[0]?.revision ?? ''}` : null;
+    const onwards = page.more ? `${ahead}${page.last}` : null;
+    const backwards = from ? `${back}${page.first ?? ''}` : null;
     const inOrder = rising === (order === 'asc');
     return {
-      events: (inOrder ? events : events.toReversed())
-        .map((stored) => new LedgerEvent(stored))
-        .filter((event) => seen.lets(event)),
+      events: inOrder ? page.events : page.events.toReversed(),
       next: inOrder ? onwards : backwards,
       previous: inOrder ? backwards : onwards,
     };
@@ -147,32 +152,45 @@ export class EventPages {
     return found(true);
   }
 
-  /** Reads on until the page is full, in small portions: how large events are is seen only then. */
+  /**
+   * Reads on until the page is full, in small portions: how large events are is seen only then.
+   *
+   * @returns the events, and the first and the last revision that was looked at.
+   */
   private async readStream(
     stream: string,
+    seen: EventFilter,
     rising: boolean,
     limit: number,
     from: number | undefined,
-  ): Promise<{ events: StoredEvent[]; more: boolean }> {
-    const events: StoredEvent[] = [];
+  ): Promise<{ events: LedgerEvent[]; first: number | undefined; last: number | undefined; more: boolean }> {
+    const events: LedgerEvent[] = [];
     let characters = 0;
-    let at = from === undefined ? undefined : from + (rising ? 1 : -1);
-    for (;;) {
-      if (at !== undefined && at < 0) return { events, more: false };
+    let first: number | undefined;
+    let last = from;
+    const found = (more: boolean) => ({ events, first, last, more });
+    for (let lookedAt = 0; lookedAt < MAX_LOOKED_AT;) {
+      const at = last === undefined ? undefined : last + (rising ? 1 : -1);
+      if (at !== undefined && at < 0) return found(false);
       const batch = await this.kernel.ports.log.readStream(stream, {
         backwards: !rising,
         limit: READ,
         ...(at === undefined ? {} : { from: at }),
       });
       for (const stored of batch) {
-        if (events.length >= limit || characters >= MAX_CHARACTERS) return { events, more: true };
-        events.push(stored);
+        if (events.length >= limit || characters >= MAX_CHARACTERS) return found(true);
+        first ??= stored.revision;
+        last = stored.revision;
+        lookedAt += 1;
+        const event = new LedgerEvent(stored);
+        if (!seen.lets(event)) continue;
+        events.push(event);
         characters += stored.data.length;
-        at = stored.revision + (rising ? 1 : -1);
       }
-      if (batch.length < READ) return { events, more: false };
+      if (batch.length < READ) return found(false);
       await nextTurn();
     }
+    return found(true);
   }
 }
 
