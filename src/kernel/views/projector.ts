@@ -1,14 +1,14 @@
-import { setImmediate as nextTick } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { EventCatalog } from '../event-catalog.js';
 import type { Clock } from '../ports/clock.js';
 import { START, type EventLog, type Position, type StoredEvent } from '../ports/event-log.js';
 import type { StoredDocument, ViewStore } from '../ports/view-store.js';
 import { Signal, Turns } from '../signal.js';
+import { Batches, BATCH } from './batches.js';
 import { candidatesOf, isLost } from './stored-instances.js';
 import { CHECKPOINT_MARK, collectionName, ORIGIN_MARK, SERVING_MARK, type AnyView } from './view.js';
 import { collectionsOf, dropOlder } from './view-collections.js';
-import { joined, ViewInstance, type Folded } from './view-instance.js';
+import { ViewInstance, type Folded } from './view-instance.js';
 import { statusOf, type Standing, type ViewStatus } from './view-status.js';
 
 interface Entry extends Standing {
@@ -34,10 +34,6 @@ export interface ProjectorWatch {
   stopped(name: string): void;
 }
 
-/** Small enough that folding one batch holds up no request. */
-const BATCH = 500;
-/** Many documents at once share the pages that a store writes for them; more would hold up others' writes. */
-const DOCUMENTS_A_WRITE = 1_000;
 const RETRY_MS = 500;
 const INSPECT_MS = 5_000;
 /** Why a wait or a subscription ends: a reason of its own saves making an exception each time. */
@@ -62,17 +58,20 @@ export class Projector {
   private loops: Promise<void>[] = [];
   /** What the live reader folded last, on its way to the store. */
   private writing: Promise<void> = Promise.resolve();
+  private readonly batches: Batches;
   watch: ProjectorWatch | undefined;
 
   constructor(
     private readonly log: EventLog,
     private readonly store: ViewStore,
-    private readonly catalog: EventCatalog,
+    catalog: EventCatalog,
     private readonly clock: Clock,
     private readonly logger: Logger,
-    /** How long the store may not know that a view has passed events which mean nothing to it. @default 0 */
-    private readonly checkpointMs = 0,
-  ) {}
+    /** How long the store may not know that a view has passed events which mean nothing to it, in ms. */
+    checkpointMs = 0,
+  ) {
+    this.batches = new Batches(log, store, catalog, clock, checkpointMs, (folded) => this.written(folded));
+  }
 
   /** @throws Error when two views share a name. */
   register(view: AnyView): void {
@@ -328,7 +327,7 @@ export class Projector {
           this.writing.catch(() => broken.abort(OVER));
         }
         await this.writing;
-        await this.writeCheckpoints();
+        await this.batches.writeCheckpoints(this.live);
       } catch (error) {
         this.writing = Promise.resolve();
         this.logger.warn({ err: error }, 'views fell behind, catching up');
@@ -343,10 +342,10 @@ export class Projector {
   private async foldLive(batch: readonly StoredEvent[]): Promise<void> {
     this.livePosition = batch.at(-1)?.position ?? this.livePosition;
     this.watch?.recorded(batch);
-    const folded = await this.fold([...this.live], batch);
+    const folded = await this.batches.fold([...this.live], batch);
     this.progress.fire();
     await this.writing;
-    this.writing = this.write(folded);
+    this.writing = this.batches.write(folded);
   }
 
   /** Folds batches for those that lag; one batch is being written while the next is folded. */
@@ -361,7 +360,9 @@ export class Projector {
       }
       try {
         for (const instance of lagging) if (instance.doubtful) await instance.reset();
-        if (!(await this.catchUpWith(lagging))) continue;
+        const rounds = this.moreToBuild.fired;
+        const goesOn = (): boolean => this.moreToBuild.fired === rounds && !signal.aborted;
+        if (!(await this.batches.foldToHead(lagging, goesOn))) continue;
         for (const instance of lagging) if (!instance.halted && !signal.aborted) await this.join(instance);
       } catch (error) {
         this.logger.warn({ err: error }, 'building views failed, trying again');
@@ -378,36 +379,6 @@ export class Projector {
     return serving.length > 0 ? serving : lagging;
   }
 
-  /** Reads on until the head of the log. @returns false when the set of those that lag changed before. */
-  private async catchUpWith(lagging: readonly ViewInstance[]): Promise<boolean> {
-    let writing: Promise<void> = Promise.resolve();
-    let folded: readonly Folded[] = [];
-    const rounds = this.moreToBuild.fired;
-    let from = Math.min(...lagging.map(({ folded }) => folded));
-    try {
-      while (this.moreToBuild.fired === rounds && !this.stop.signal.aborted) {
-        const batch = await this.log.readAll(from, { limit: BATCH });
-        folded = joined(folded, await this.fold(lagging, batch));
-        const atEnd = batch.length < BATCH || lagging.every(({ halted }) => halted);
-        if (atEnd || folded.reduce((sum, { write }) => sum + write.documents.length, 0) >= DOCUMENTS_A_WRITE) {
-          await writing;
-          writing = this.write(folded);
-          // Its failure is met at the next await; until then it must not count as unhandled.
-          writing.catch(() => undefined);
-          folded = [];
-        }
-        if (atEnd) return true;
-        from = batch.at(-1)?.position ?? from;
-        await nextTick();
-      }
-      await writing;
-      writing = this.write(folded);
-      return false;
-    } finally {
-      await writing;
-    }
-  }
-
   /** Hands an instance that has reached the head over to the live reader; a new build takes over from the old one. */
   private async join(instance: ViewInstance): Promise<void> {
     const entry = this.entry(instance.view.name);
@@ -420,7 +391,7 @@ export class Projector {
     await this.liveTurns.take(async () => {
       while (instance.folded < this.livePosition && !instance.halted) {
         const batch = await this.log.readAll(instance.folded, { limit: BATCH });
-        await this.write(await this.fold([instance], batch));
+        await this.batches.write(await this.batches.fold([instance], batch));
       }
       if (instance.halted || !this.catchingUp.has(instance)) return;
       if (takesOver) await instance.mark(SERVING_MARK, START);
@@ -451,24 +422,8 @@ export class Projector {
     return this.buildTurns.take(() => dropOlder(view, serving?.collection, this.store));
   }
 
-  private async fold(instances: readonly ViewInstance[], batch: readonly StoredEvent[]): Promise<Folded[]> {
-    const end = batch.at(-1)?.position;
-    if (end === undefined) return [];
-    const readings = batch.map((stored) => this.catalog.read(stored));
-    return Promise.all(
-      instances.filter(({ folded, halted }) => !halted && folded < end).map((instance) => instance.fold(readings, end)),
-    );
-  }
-
-  private async write(folded: readonly Folded[]): Promise<void> {
-    const now = this.clock.steady();
-    const due = folded.filter((one) => !this.isIdle(one, now));
-    if (due.length > 0) await this.store.write(due.map(({ write }) => write));
-    for (const { instance } of due) instance.checkpointedAt = now;
-    for (const one of folded) {
-      const { instance, poison } = one;
-      instance.settle(one);
-      instance.meter.add(one.events, now);
+  private written(folded: readonly Folded[]): void {
+    for (const { instance, poison } of folded) {
       if (!poison) continue;
       this.live.delete(instance);
       this.catchingUp.delete(instance);
@@ -476,15 +431,6 @@ export class Projector {
       this.watch?.stopped(instance.view.name);
     }
     this.progress.fire();
-  }
-
-  /** Nothing has become of it but a checkpoint, and the last of these is not long ago. */
-  private isIdle({ instance, write, poison }: Folded, now: number): boolean {
-    return write.documents.length === 1 && !poison && now - instance.checkpointedAt < this.checkpointMs;
-  }
-
-  private writeCheckpoints(): Promise<void> {
-    return this.store.write([...this.live].map(({ collection, reached }) => ({ collection, documents: [reached] })));
   }
 
   private async inspect(): Promise<void> {

@@ -212,25 +212,6 @@ export class ViewInstance {
   }
 }
 
-/** What came of one batch and then of another, to be written at once. */
-export function joined(earlier: readonly Folded[], later: readonly Folded[]): readonly Folded[] {
-  const all = new Map(earlier.map((one) => [one.instance, one]));
-  for (const one of later) {
-    const before = all.get(one.instance);
-    all.set(
-      one.instance,
-      before ? { ...one, write: rewritten(before.write, one.write), events: before.events + one.events } : one,
-    );
-  }
-  return [...all.values()];
-}
-
-/** The last word on every document, the checkpoint at the end. */
-function rewritten(earlier: CollectionWrite, { collection, documents }: CollectionWrite): CollectionWrite {
-  const later = new Set(documents.map(({ key }) => key));
-  return { collection, documents: [...earlier.documents.filter(({ key }) => !later.has(key)), ...documents] };
-}
-
 function keysOf(view: AnyView, reading: StoredReading): readonly string[] {
   const keys = view.keys(reading);
   for (const key of keys) {
