@@ -26,9 +26,8 @@ export async function verifyStored(
   const { stream, json } = options;
   const verification = await withLog(cli, options, async (log) => {
     if (stream !== undefined) return verifyStream(log, stream, trust);
-    // Positions may be sparse, and never run ahead of the events: a share that is a little low is no harm.
     const progress = new Progress(cli.screen, 'verifying', await log.head());
-    const result = await verifyLog(log, trust, (events) => progress.at(events));
+    const result = await verifyLog(log, trust, (position) => progress.at(position));
     progress.end();
     return result;
   });

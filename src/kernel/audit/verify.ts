@@ -149,22 +149,21 @@ export class LogVerifier {
   }
 }
 
-/** Verifies the whole log. @param progress Told now and then how many events have been seen. */
+/** Verifies the whole log. @param progress Told now and then up to which position. */
 export async function verifyLog(
   log: LogReader,
   trust: Trust = {},
-  progress: (events: number) => void = () => undefined,
+  progress: (position: Position) => void = () => undefined,
 ): Promise<Verification> {
   const verifier = new LogVerifier(trust);
   let from = START;
-  let seen = 0;
   for (;;) {
     const page = await log.readAll(from, { limit: PAGE });
     for (const event of page) if (!verifier.take(event)) return verifier.result;
     const last = page.at(-1);
     if (!last) return verifier.finish();
     from = last.position;
-    progress((seen += page.length));
+    progress(from);
   }
 }
 

@@ -50,6 +50,8 @@ export interface EndpointSenderParts {
   readonly pace: HostPace;
   /** The endpoint as this process knows it at the moment; undefined when it was deleted. */
   readonly endpoint: () => Endpoint | undefined;
+  /** Learns what the endpoint is by now. @throws Unavailable */
+  readonly look: () => Promise<void>;
   /** From 0 to 1. */
   readonly random: () => number;
 }
@@ -124,6 +126,8 @@ export class EndpointSender implements Follower {
     for (const stored of batch) {
       const before = after;
       after = stored.position;
+      // What follows is judged by the filter that was set here.
+      if (stored.stream === ENDPOINTS_STREAM) await this.parts.look();
       if (stored.type === 'webhook_delivery.requested') this.takeRequest(stored, before);
       else this.takeEvent(stored, before);
     }

@@ -1,6 +1,7 @@
 import type { Kernel } from '../../kernel/kernel.js';
 import type { Position } from '../../kernel/ports/event-log.js';
 import type { Follower } from '../../kernel/runtime.js';
+import { Turns } from '../../kernel/signal.js';
 import { endpointDecider, ENDPOINTS_STREAM, type Endpoint } from './endpoint.decider.js';
 import { EndpointSender } from './endpoint-sender.js';
 import { HostPace } from './host-pace.js';
@@ -11,12 +12,14 @@ const RETRY_MS = 500;
 
 /**
  * Knows the endpoints as the log says, in every process that sends, and makes the sender of each enabled one a duty that
- * these processes share. A changed address, filter or secret holds from the next attempt on.
+ * these processes share. A changed address or secret holds from the next attempt on, a changed filter for whatever is
+ * recorded after it.
  */
 export class EndpointWatcher implements Follower {
   private readonly stop = new AbortController();
   private readonly pace: HostPace;
   private known: ReadonlyMap<string, Endpoint> = new Map();
+  private readonly looks = new Turns();
   private readonly duties = new Set<string>();
   private position: Position = 0;
   private running: Promise<void> = Promise.resolve();
@@ -57,9 +60,15 @@ export class EndpointWatcher implements Follower {
   }
 
   /** The stream is read to its end, so it does not matter which of its events was seen. */
+  private look(): Promise<void> {
+    return this.looks.take(async () => {
+      this.known = (await this.kernel.streams.read(endpointDecider, ENDPOINTS_STREAM)).endpoints;
+    });
+  }
+
   private async reconcile(): Promise<void> {
-    const { streams, runtime } = this.kernel;
-    this.known = (await streams.read(endpointDecider, ENDPOINTS_STREAM)).endpoints;
+    const { runtime } = this.kernel;
+    await this.look();
     const wanted = [...this.known.values()].filter(({ disabled }) => disabled === null).map(({ id }) => id);
     for (const id of [...this.duties].filter((each) => !wanted.includes(each))) {
       await runtime.removeEffect(endpointDuty(id));
@@ -73,7 +82,8 @@ export class EndpointWatcher implements Follower {
 
   private senderOf(id: string, mayAct: () => boolean): EndpointSender {
     const { kernel, secrets, pace, random } = this;
-    return new EndpointSender({ kernel, secrets, pace, random, endpoint: () => this.known.get(id) }, id, mayAct);
+    const endpoint = (): Endpoint | undefined => this.known.get(id);
+    return new EndpointSender({ kernel, secrets, pace, random, endpoint, look: () => this.look() }, id, mayAct);
   }
 }
 

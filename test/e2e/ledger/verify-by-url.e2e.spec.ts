@@ -209,7 +209,7 @@ describe('runledger audit verify --url', () => {
       { watched: true, now: () => (now += 2_000), status: (text) => void shown.push(text ?? '') },
     );
     expect(outcome.code).toBe(0);
-    expect(shown.at(0)).toMatch(/^verifying: \[=+ *\] \d+ %, \d+ of \d+, /);
+    expect(shown.at(0)).toMatch(/^verifying: \[=+ *\] \d+ %, [\d,]+ of [\d,]+, /);
     expect(shown.at(-1)).toBe('');
   });
 
