@@ -190,16 +190,18 @@ async function compareRebuilds({ dist, quick }, report) {
       const { read, rebuilt, events } = await withProcess(import.meta.url, {}, async (child) => {
         const copied = await child.call('copy', { dist, from: data, to: url });
         const bare = await child.call('bareRead', { url });
-        const rate = await child.call('rebuild', { dist, url, folder: join(folder, 'views'), events: copied });
-        return { read: bare, rebuilt: rate, events: copied };
+        const rates = await child.call('rebuild', { dist, url, folder: join(folder, 'views'), events: copied });
+        return { read: bare, rebuilt: rates, events: copied };
       });
-      report.add('STACK', `all views from EventStoreDB, ${events.toLocaleString('en-US')} events`, {
-        figure: read / rebuilt,
-        unit: '× the bare read',
-        against: ['events/s, bare', read],
-        atMost: 1.3,
-        goal: '1.3 × its time',
-      });
+      for (const [views, rate] of Object.entries(rebuilt)) {
+        report.add('STACK', `${views} from EventStoreDB, ${events.toLocaleString('en-US')} events`, {
+          figure: read / rate,
+          unit: '× the bare read',
+          against: ['events/s, bare', read],
+          atMost: 1.3,
+          goal: '1.3 × its time',
+        });
+      }
     });
   });
 }
@@ -241,12 +243,18 @@ async function rebuild({ dist, url, folder, events }) {
   await app.listen();
   while (!app.kernel.runtime.ready()) await sleep(20);
   const { projector } = app.kernel;
-  const started = performance.now();
-  for (const { name } of projector.views) await projector.rebuild(name);
-  while ((await projector.status()).some((view) => view.rebuild)) await sleep(5);
-  const rate = (events / (performance.now() - started)) * 1_000;
+  const rebuilding = async (names) => {
+    const started = performance.now();
+    for (const name of names) await projector.rebuild(name);
+    while ((await projector.status()).some((view) => view.rebuild)) await sleep(5);
+    return (events / (performance.now() - started)) * 1_000;
+  };
+  const rates = {
+    'one view': await rebuilding(['hypershift.run']),
+    [`all ${projector.views.length} views`]: await rebuilding(projector.views.map(({ name }) => name)),
+  };
   await app.close();
-  return rate;
+  return rates;
 }
 
 if (isEntry(import.meta.url)) answerParent({ copy, bareRead, rebuild });
