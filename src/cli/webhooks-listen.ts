@@ -88,7 +88,8 @@ async function listen(cli: Cli, options: ListenOptions): Promise<void> {
   if (!options.endpoint) secrets.resolve(await secretsOf(cli, options));
 
   const done = Promise.withResolvers<void>();
-  let left = limit === 0 ? Infinity : limit;
+  const most = limit === 0 ? Infinity : limit;
+  let [begun, shown] = [0, 0];
   let isReady = !options.endpoint;
   const receiver = await DeliveryReceiver.start(port, {
     verify: async (posted) => verified(posted, await secrets.promise, options),
@@ -96,13 +97,20 @@ async function listen(cli: Cli, options: ListenOptions): Promise<void> {
       const { type, body } = readBody(posted.body);
       // The first test asks whether the server reaches this command, and is of no interest to anybody behind it.
       if (!isReady && type === TEST_TYPE) return;
-      const forwarded = forward === undefined ? null : await forwardTo(forward, posted, cli.signal);
-      const taken: Taken = { id, receivedAt: new Date().toISOString(), type, forwarded, body };
-      screen.line(options.json ? JSON.stringify(taken) : lineOf(taken, posted.body.length));
-      left -= 1;
+      if (begun >= most) throw new NotTaken(503, 'No more are taken');
+      begun += 1;
+      try {
+        const forwarded = forward === undefined ? null : await forwardTo(forward, posted, cli.signal);
+        const taken: Taken = { id, receivedAt: new Date().toISOString(), type, forwarded, body };
+        screen.line(options.json ? JSON.stringify(taken) : lineOf(taken, posted.body.length));
+        shown += 1;
+      } catch (error) {
+        begun -= 1;
+        throw error;
+      }
     },
     answered: () => {
-      if (left <= 0) done.resolve();
+      if (shown >= most) done.resolve();
     },
     turnedAway: (status, reason) => screen.note(`${status}: ${printable(reason)}`),
   });

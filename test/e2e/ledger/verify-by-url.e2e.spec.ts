@@ -84,17 +84,18 @@ describe('GET /ledger/audit/log', () => {
   it('gives every event as it lies there, page by page, whatever the limit', async () => {
     const { log } = service.app.kernel.ports;
     const whole = await allEvents(log);
-    const head = await log.head();
+    const head = whole.at(-1)?.position ?? 0;
     for (const limit of [7, 130, 1_000]) {
       const seen: StoredEvent[] = [];
       for (let after: number | null = 0; after !== null;) {
         const { events, end } = await read(`/ledger/audit/log?after=${after}&limit=${limit}`);
         expect(events.length).toBeLessThanOrEqual(limit);
-        expect(end.head).toBe(head);
+        // A checkpoint may be signed at any moment.
+        expect(end.head).toBeGreaterThanOrEqual(head);
         seen.push(...events);
         after = end.next;
       }
-      expect(seen).toEqual(whole);
+      expect(seen.filter(({ position }) => position <= head)).toEqual(whole);
     }
   });
 

@@ -55,6 +55,13 @@ describe('runledger webhooks listen --endpoint', () => {
     await program.close();
   });
 
+  it('ends after as many as it was asked for, however many come at the same time', async () => {
+    const listener = await listen('--type', 'run.*', '--limit', '3');
+    await Promise.all(Array.from({ length: 4 }, () => api.createRun()));
+    expect((await listener.outcome).code).toBe(0);
+    expect(listener.lines).toHaveLength(3);
+  });
+
   it('says what a server needs that does not reach it, and leaves no endpoint behind', async () => {
     const closed = await startApp(ROLES);
     const args = ['webhooks', 'listen', '--endpoint', '--tenant', TENANT, '--url', closed.origin];
